@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -91,6 +92,8 @@ def _add_collection_tasks(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    gc.disable()  # until the app runs, as in app.py
+
     from herding.main import main as run_app  # imports Gradio, which takes seconds
 
     given = {"host": options.host, "port": options.port}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from herding.api.sockets import bind
-from herding.main import main
+from herding.main import _tune_interpreter, main
 from herding.settings import Settings, read_settings, secret
 
 Start = Callable[[], str]
@@ -172,3 +174,16 @@ def test_a_variable_that_is_no_setting_is_named(
     assert "HERDING_PROMTS" in caplog.records[0].message
     assert "HERDING_PROMPTS" in caplog.records[0].message
     assert "WEATHER" not in caplog.text
+
+
+def test_garbage_is_collected_once_the_app_has_started() -> None:
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.disable()  # as the entries do while they import
+    try:
+        _tune_interpreter()
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval)

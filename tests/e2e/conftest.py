@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests import browser
 from tests.e2e.doors import ECHOING, open_app
@@ -16,6 +18,7 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG
 
 expect.set_options(timeout=LONG)  # its own five seconds are too short for a busy machine
+HERE = Path(__file__).parent
 
 SAY_SLOWLY = """
 name: Say slowly
@@ -24,6 +27,8 @@ variables:
   text: {type: text}
 prompt: "{{text}}"
 """
+SLOW = {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4}
+ECHO = {"kind": "echo", "name": "echo"}
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +46,26 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     others = sorted({models[0] for models in targets if models and "herding/cria" not in models})
     nodes = [
         {"kind": "local", "name": "local"},
-        {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},
-        {"kind": "echo", "name": "echo", "models": [*others, "quick-echo", "spare-1280", "spare-390"]},
+        SLOW,
+        {**ECHO, "models": [*others, "quick-echo", "spare-1280", "spare-390"]},
     ]
     (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
     running = RunningApp(
         home, environment={"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml")}
     ).start()
     yield running
+    running.stop()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[RunningApp]:
+    """An app of one test, without an engine, so that it is quickly up again after a kill. Everybody is its admin."""
+    (tmp_path / "home").mkdir()
+    running = open_app(tmp_path / "home", HERDING_HOST="127.0.0.1", HERDING_ADMIN_TOKEN="")
+    nodes = [SLOW, {**ECHO, "models": ["echo", "quick-echo"]}]
+    (running.home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
+    (running.home / "prompts" / "say_slowly.yaml").write_text(SAY_SLOWLY)
+    yield running.start()
     running.stop()
 
 
@@ -64,39 +81,77 @@ def open_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def launch() -> Iterator[Callable[..., Browser]]:
-    """Starts headless Chromium, with more arguments; without one the test is skipped, and in CI it fails.
+class Browsers:
+    """Headless Chromium for one module after the other.
 
-    It lives as long as a module of browser tests and no longer: while it does, its event loop runs in this thread, and
-    tests of another module could not run theirs.
+    While it is there, its event loop runs in this thread, and a test that needs a loop of its own could not run.
     """
-    path = browser.find()
-    if path is None:
-        message = "NO BROWSER: this test needs Chromium"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("TMPDIR", raising=False)  # an app of another test may have left its own, too deep for a socket
-        yield from _launching(path)
+
+    def __init__(self) -> None:
+        self._playwright: Playwright | None = None
+        self._shared: Browser | None = None
+
+    def launch(self, *arguments: str) -> Browser:
+        """Start another one; without Chromium the test is skipped, and in CI it fails."""
+        path = browser.find()
+        if path is None:
+            message = "NO BROWSER: this test needs Chromium"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+        if self._playwright is None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("TMPDIR", raising=False)  # another test's app may have left its own, too deep for a socket
+                self._playwright = sync_playwright().start()
+        return self._playwright.chromium.launch(executable_path=path, args=[*browser.ARGUMENTS, *arguments])
+
+    def shared(self) -> Browser:
+        """The one of all tests."""
+        if self._shared is None or not self._shared.is_connected():
+            self._shared = self.launch()
+        return self._shared
+
+    def close(self) -> None:
+        """End all of them, and the event loop."""
+        if self._playwright is not None:
+            self._playwright.stop()
+        self._playwright = self._shared = None
 
 
-def _launching(path: str) -> Iterator[Callable[..., Browser]]:
-    with sync_playwright() as playwright:
-        started: list[Browser] = []
-
-        def start(*arguments: str) -> Browser:
-            started.append(playwright.chromium.launch(executable_path=path, args=[*browser.ARGUMENTS, *arguments]))
-            return started[-1]
-
-        yield start
-        for opened in started:
-            opened.close()
+browsers = Browsers()
 
 
-@pytest.fixture(scope="module")
-def chromium(launch: Callable[..., Browser]) -> Browser:
-    """One headless Chromium for a module."""
-    return launch()
+def needs_loop(item: pytest.Item | None) -> bool:
+    """Whether a test may run an event loop of its own in this thread."""
+    return item is None or item.path.parent != HERE or inspect.iscoroutinefunction(getattr(item, "obj", None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the browser where the next test needs an event loop."""
+    try:
+        yield
+    finally:
+        if needs_loop(nextitem):
+            browsers.close()
+
+
+@pytest.fixture
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts a Chromium of this test alone, with more arguments."""
+    started: list[Browser] = []
+
+    def start(*arguments: str) -> Browser:
+        started.append(browsers.launch(*arguments))
+        return started[-1]
+
+    yield start
+    for opened in started:
+        opened.close()
+
+
+@pytest.fixture
+def chromium() -> Browser:
+    """One headless Chromium for all tests of this process."""
+    return browsers.shared()
 
 
 @pytest.fixture

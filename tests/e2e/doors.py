@@ -30,14 +30,15 @@ parameters: {max_tokens: 500}
 """
 
 
-def open_app(home: Path, **environment: str) -> RunningApp:
+def open_app(home: Path, *, own_interpreter: bool = False, **environment: str) -> RunningApp:
     """Not started yet; visitors of it are guests."""
     prompts = home / "prompts"
     prompts.mkdir()
     (prompts / "greet.yaml").write_text(GREET)
     (home / "nodes.yaml").write_text(NODES)
     given = {"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml"), "HERDING_HOST": "0.0.0.0"}
-    return RunningApp(home, environment={"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, **given, **environment})
+    given = {"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, **given, **environment}
+    return RunningApp(home, environment=given, own_interpreter=own_interpreter)
 
 
 class Admin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -13,18 +14,23 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.ready_process import ReadyProcess
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300.0
 CRIA_ONLY = Path(__file__).parent / "nodes.yaml"
 """The herd of apps that are given no other one: with the larger model of the shipped file, each would start slower."""
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""An app that is started here has no TLS, and to read all certificate authorities takes longer than most requests."""
 
 
 class RunningApp:
-    """Starts `python app.py` with its data in `home`; with `own_home` it must find a place for them itself.
+    """Starts the app with its data in `home`; with `own_home` it must find a place for them itself.
 
-    `kill` is SIGKILL, `stop` is SIGTERM, `start` brings it up again on the same data.
+    It runs in a process that has imported it already, unless it has an `own_interpreter`: then it is started as users
+    do, by `python app.py`, which takes seconds. `kill` is SIGKILL, `stop` is SIGTERM, `start` brings it up again on the
+    same data.
     """
 
     def __init__(
@@ -34,16 +40,18 @@ class RunningApp:
         environment: Mapping[str, str] | None = None,
         code: Path = ROOT,
         own_home: bool = False,
+        own_interpreter: bool = False,
     ) -> None:
         self.home = home
         self.code = code
         self.port = free_port()
         self.log = home / "app.log"
+        self._own_interpreter = own_interpreter or code != ROOT
         self._environment = dict(environment or {})
         self._environment.setdefault("HERDING_NODES", str(CRIA_ONLY))
         if not own_home:
             self._environment.setdefault("HERDING_HOME", str(home))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ReadyProcess | None = None
 
     @property
     def url(self) -> str:
@@ -58,9 +66,12 @@ class RunningApp:
         """Start it and wait until it listens, or until a request can be served."""
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "TOGETHER_API_KEY")}
         environment |= {"HERDING_PORT": str(self.port), **self._environment}
-        with self.log.open("ab") as log:
-            command = [*prefix, sys.executable, str(self.code / "app.py")]
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.code)
+        if self._own_interpreter:
+            with self.log.open("ab") as log:
+                command = [*prefix, sys.executable, str(self.code / "app.py")]
+                self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.code)
+        else:
+            self._process = ReadyProcess(environment, log=self.log, directory=self.code)
         self.wait_for("/readyz" if ready else "/healthz")
         return self
 
@@ -69,11 +80,16 @@ class RunningApp:
             assert self._process is not None
             assert self._process.poll() is None, f"the app ended:\n{self.log.read_text()[-3000:]}"
             try:
-                return httpx.get(self.url + path, trust_env=False, timeout=60).status_code == 200
+                return http.get(path).status_code == 200
             except httpx.TransportError:
                 return False
 
-        wait_until(answers, seconds=seconds, what=f"{path} of the app; its log:\n{self.log.read_text()[-3000:]}")
+        with self.client() as http:
+            wait_until(answers, seconds=seconds, what=f"{path} of the app; its log:\n{self.log.read_text()[-3000:]}")
+
+    def client(self) -> httpx.Client:
+        """A client for it, which is made quickly."""
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=120, verify=NO_AUTHORITIES)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
@@ -84,10 +100,22 @@ class RunningApp:
         if self._process and self._process.poll() is None:
             self._end(signal.SIGTERM)
 
-    def _end(self, how: signal.Signals) -> None:
+    def signal(self, how: signal.Signals) -> None:
+        """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(how)
-        self._process.wait(timeout=120)
+
+    def wait(self, *, seconds: float = 120) -> int:
+        """Wait for its end; return its exit status."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the app does not end:\n{self.log.read_text()[-3000:]}") from None
+
+    def _end(self, how: signal.Signals) -> None:
+        self.signal(how)
+        self.wait()
 
     def children(self) -> list[int]:
         """Process ids of its children."""

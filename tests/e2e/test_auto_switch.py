@@ -38,7 +38,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 def status(app: RunningApp) -> dict[str, Any]:
-    nodes = httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=60).raise_for_status().json()["nodes"]
+    with app.client() as http:
+        nodes = http.get("/api/v1/nodes").raise_for_status().json()["nodes"]
     found: dict[str, Any] = nodes[0]["status"]
     return found
 

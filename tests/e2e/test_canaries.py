@@ -24,7 +24,8 @@ FAULTS = ("echo-headers", "status:500", "status:401", "error-in-200", "html", "c
 def app(tmp_path_factory: pytest.TempPathFactory, faulty_server: FakeNode) -> Iterator[RunningApp]:
     """An app that knows secrets, with a node that tells whatever it is sent."""
     home = tmp_path_factory.mktemp("canaries")
-    running = open_app(home, MY_KEY=KEY, HERDING_NODE_SECRET=NODE_SECRET, HERDING_SECRET_KEY=SECRET_KEY)
+    secrets = {"MY_KEY": KEY, "HERDING_NODE_SECRET": NODE_SECRET, "HERDING_SECRET_KEY": SECRET_KEY}
+    running = open_app(home, own_interpreter=True, **secrets)
     node = {"kind": "openai", "name": "host", "base_url": faulty_server.url, "models": list(FAULTS)}
     (home / "nodes.yaml").write_text(f"{NODES}  - {json.dumps(node | {'api_key_env': 'MY_KEY'})}\n")
     (home / "prompts" / "failing.yaml").write_text(GREET.replace("[echo]", "['status:500']"))
@@ -55,7 +56,7 @@ def told(app: RunningApp) -> dict[str, str]:
     )
     pages = ("/", "/config", "/login", "/openapi.json", "/metrics", "/healthz", "/readyz", "/v1/models", "/api/v1/me")
     shown = {path: admin.http.get(path).text for path in (*pages, *(f"/api/v1/{path}" for path in paths))}
-    own = httpx.get(f"{app.url}/api/v1/history?limit=200", headers=bearer(opted_out), trust_env=False, timeout=60).text
+    own = app.client().get("/api/v1/history?limit=200", headers=bearer(opted_out)).text
     app.kill()  # what is only in memory is gone; what is on disk is what counts
     files = {str(file): file.read_bytes().decode("latin-1") for file in app.home.rglob("*") if file.is_file()}
     assert any(name.endswith(".sqlite") for name in files)

@@ -60,36 +60,30 @@ def test_a_chain_shows_its_steps_while_it_runs_and_afterwards(page: Page, app: R
     expect(page.locator("#history-detail .history-steps-list > li")).to_have_count(3)
 
 
-def test_a_chain_that_is_killed_does_not_look_finished(app: RunningApp) -> None:
-    (app.home / "prompts" / "chain_part.yaml").write_text(STEP)
-    (app.home / "prompts" / "two_parts.yaml").write_text(CHAIN)
-
-    def entries(query: str) -> list[dict[str, Any]]:
-        found = httpx.get(f"{app.url}/api/v1/history?{query}", trust_env=False, timeout=60).json()["entries"]
-        return list(found)
-
-    text = "killed " * 200
-    body = {"prompt": "two_parts", "variables": {"text": text}}
+def test_a_chain_that_is_killed_does_not_look_finished(alone: RunningApp) -> None:
+    (alone.home / "prompts" / "chain_part.yaml").write_text(STEP)
+    (alone.home / "prompts" / "two_parts.yaml").write_text(CHAIN)
+    body = {"prompt": "two_parts", "variables": {"text": "killed " * 200}}
 
     def run() -> None:
-        with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"{app.url}/api/v1/infer", json=body, trust_env=False, timeout=60)
+        with contextlib.suppress(httpx.HTTPError), alone.client() as caller:
+            caller.post("/api/v1/infer", json=body)
 
-    wait_until(lambda: httpx.get(f"{app.url}/api/v1/prompts/two_parts", trust_env=False).status_code == 200,
-               seconds=60, what="the prompt is there")  # fmt: skip
     caller = threading.Thread(target=run)
-    caller.start()
-    running = "kind=chain&prompt=two_parts&status=running"
+    with alone.client() as http:
 
-    def last_step_runs() -> bool:
-        found = entries(running)
-        return bool(found) and len(found[0]["children"]) == 3
+        def running() -> list[dict[str, Any]]:
+            found = http.get("/api/v1/history?kind=chain&prompt=two_parts&status=running").json()["entries"]
+            return [chain for chain in found if len(chain["children"]) == 3]
 
-    wait_until(last_step_runs, seconds=60, what="the last step runs")
-    chain = entries(running)[0]["request_id"]
-    app.kill()
+        wait_until(lambda: http.get("/api/v1/prompts/two_parts").status_code == 200, seconds=60, what="the prompt")
+        caller.start()
+        wait_until(running, seconds=60, what="the last step runs")
+        chain = running()[0]["request_id"]
+    alone.kill()
     caller.join()
-    app.start()
-    found = httpx.get(f"{app.url}/api/v1/history/{chain}", trust_env=False, timeout=60).json()
+    alone.start()
+    with alone.client() as http:
+        found = http.get(f"/api/v1/history/{chain}").json()
     assert (found["status"], found["text"]) == ("interrupted", "")
     assert [child["status"] for child in found["children"]] == ["succeeded", "succeeded", "interrupted"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -18,7 +17,7 @@ QUESTION = "What is the capital of Italy?"
 def prompt_of(app: RunningApp, key: str, models: list[str]) -> str:
     """A prompt of one test alone, which says its text again."""
     body = {"name": key, "target_models": models, "variables": {"text": {"type": "text"}}, "prompt": "{{text}}"}
-    httpx.put(f"{app.url}/api/v1/prompts/{key}", json=body, trust_env=False, timeout=60).raise_for_status()
+    app.client().put(f"/api/v1/prompts/{key}", json=body).raise_for_status()
     return key
 
 
@@ -42,7 +41,7 @@ def finish(page: Page) -> None:
 
 
 def history(app: RunningApp, key: str) -> list[str]:
-    return httpx.get(f"{app.url}/api/v1/history.jsonl?prompt={key}", trust_env=False, timeout=60).text.splitlines()
+    return app.client().get(f"/api/v1/history.jsonl?prompt={key}").text.splitlines()
 
 
 def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp, page: Page) -> None:
@@ -110,7 +109,7 @@ def test_stop_ends_all_columns_at_once(app: RunningApp, page: Page) -> None:
 def test_a_past_response_stands_beside_a_new_run(app: RunningApp, page: Page, width: int) -> None:
     key = prompt_of(app, f"replayed_{width}", ["quick-echo", "slow-echo"])
     sent = {"prompt": key, "variables": {"text": QUESTION}, "model": "quick-echo"}
-    ran = httpx.post(f"{app.url}/api/v1/infer", json=sent, trust_env=False, timeout=60).json()
+    ran = app.client().post("/api/v1/infer", json=sent).json()
     page.set_viewport_size({"width": width, "height": 900 if width > 700 else 844})
     open_tab(page, app, request=ran["request_id"])
     expect(page.locator("#compare-past-response .markdown")).to_have_text(QUESTION, timeout=LONG)
@@ -154,6 +153,6 @@ def test_names_are_hidden_until_the_choice(app: RunningApp, page: Page, width: i
     for letter in "ab":
         model = page.locator(f"#compare-{letter}-model").input_value()
         request = page.locator(f"[name='{letter}.request']").input_value()
-        entry = httpx.get(f"{app.url}/api/v1/history/{request}", trust_env=False, timeout=60).json()
+        entry = app.client().get(f"/api/v1/history/{request}").json()
         assert entry["model"] == model
         expect(page.locator(f"#compare-{letter}-status")).to_contain_text("tokens")

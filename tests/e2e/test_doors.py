@@ -7,8 +7,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import pytest
 from herding.access import sessions
 from herding.access.sessions import Session
 from herding.store import sqlite
+from tests.e2e.ready_process import ReadyProcess
 from tests.e2e.running_app import ROOT, START_SECONDS, RunningApp
 from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
@@ -134,7 +133,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         (home / "nodes.yaml").write_text(json.dumps({"nodes": nodes}))
         places = {f"HERDING_{name.upper()}": str(home / f"{name}.yaml") for name in ("nodes", "roles")}
         environment = {"HERDING_HOST": "0.0.0.0", "HERDING_PROMPTS": str(home / "prompts"), **places, **SECRETS}
-        app = RunningApp(home, environment=environment).start()
+        app = RunningApp(home, environment=environment, own_interpreter=True).start()
         yield Doors(app, upstream)
         app.stop()
 
@@ -570,12 +569,10 @@ def test_no_secret_is_in_any_log_file_or_answer(doors: Doors) -> None:
 
 def start(home: Path, **environment: str) -> tuple[int, str]:
     """Exit status and output of an app that is expected not to start."""
+    log = home / "start.log"
     given = {"PATH": os.environ["PATH"], "HERDING_HOME": str(home), "HERDING_PORT": "0", **environment}
-    command = [sys.executable, str(ROOT / "app.py")]
-    done = subprocess.run(
-        command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=START_SECONDS, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    code = ReadyProcess(given, log=log, directory=ROOT).wait(START_SECONDS)
+    return code, log.read_text()
 
 
 BAD_STARTS: dict[str, dict[str, Any]] = {

@@ -70,7 +70,7 @@ def test_new_requests_are_told_and_the_read_one_stays(app: RunningApp, page: Pag
     rows.first.locator(".row-name").click()
     expect(opened).to_contain_text("a lovely soup", timeout=LONG)
     sent = {"prompt": key, "variables": {"text": "a new soup"}}
-    httpx.post(f"{app.url}/api/v1/infer", json=sent, trust_env=False, timeout=60).raise_for_status()
+    app.client().post("/api/v1/infer", json=sent).raise_for_status()
     show = page.get_by_role("button", name="1 new request")
     expect(show).to_be_visible(timeout=LONG)
     expect(rows).to_have_count(count)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from playwright.sync_api import Locator, Page, expect
@@ -86,11 +85,11 @@ def row(page: Page, model: str) -> Locator:
 
 def ask(app: RunningApp, model: str) -> int:
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
-    return httpx.post(f"{app.url}/v1/chat/completions", json=body, trust_env=False, timeout=120).status_code
+    return app.client().post("/v1/chat/completions", json=body).status_code
 
 
 def state_of(app: RunningApp, model: str) -> dict[str, Any]:
-    nodes = httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=60).json()["nodes"]
+    nodes = app.client().get("/api/v1/nodes").json()["nodes"]
     models = next(node for node in nodes if node["name"] == "local")["status"]["models"]
     return next((one for one in models if one["id"] == model), {})
 

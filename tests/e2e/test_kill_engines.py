@@ -68,7 +68,7 @@ def herd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 def serving(app: RunningApp) -> list[str]:
     """The names of the nodes that are ready."""
-    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=120))
+    return ready_in(app.client().get("/api/v1/nodes"))
 
 
 def ready_in(answer: httpx.Response) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -56,7 +55,7 @@ def test_documents_are_added_searched_opened_and_asked(page: Page, app: RunningA
 
     key = f"ask_{name}"
     prompt = {**ASK, "retrieval": {**ASK["retrieval"], "collection": name}}
-    httpx.put(f"{app.url}/api/v1/prompts/{key}", json=prompt, trust_env=False).raise_for_status()
+    app.client().put(f"/api/v1/prompts/{key}", json=prompt).raise_for_status()
     page.goto(f"{app.url}/?tab=engineer&prompt={key}")
     page.locator("#var-question").fill("How is bread baked?")
     page.locator("#retrieved-search").click()

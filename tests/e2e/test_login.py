@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
@@ -117,7 +116,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     assert page.content().count(token) == 2  # the box, and the call to copy beside it
 
     def asks() -> int:
-        return httpx.get(f"{first_start.url}/api/v1/me", headers=bearer(token), trust_env=False, timeout=60).status_code
+        return first_start.client().get("/api/v1/me", headers=bearer(token)).status_code
 
     assert asks() == 200
     hers = chromium.new_context()

@@ -22,9 +22,9 @@ HARBOUR = "The harbour walk was lovely and the crew was kind."
 
 def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Page) -> None:
     # A prompt of this test alone: the fields of a prompt begin with what was last typed into them.
-    content = httpx.get(f"{app.url}/api/v1/prompts/sentiment@newest", trust_env=False, timeout=60).json()["content"]
+    content = app.client().get("/api/v1/prompts/sentiment@newest").json()["content"]
     content |= {"name": "Harbour reviews"}
-    httpx.put(f"{app.url}/api/v1/prompts/harbour", json=content, trust_env=False, timeout=60).raise_for_status()
+    app.client().put("/api/v1/prompts/harbour", json=content).raise_for_status()
     bench = Workbench(page, app.url).open()
     bench.pick("Harbour reviews")
     expect(bench.variable("text")).to_have_value(re.compile("soup"))  # its default, which would replace what is typed
@@ -60,7 +60,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     expect(opened.locator(".stars input:checked")).to_have_value("4")
     page.keyboard.press("ArrowUp")
     expect(opened).to_contain_text("one two three", timeout=LONG)
-    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?status=cancelled", trust_env=False, timeout=60).text.splitlines()
+    lines = app.client().get("/api/v1/history.jsonl?status=cancelled").text.splitlines()
     assert stopped in [json.loads(line)["answer"] for line in lines]
 
 
@@ -85,7 +85,7 @@ def test_three_browsers_run_at_once_and_health_stays_quick(app: RunningApp, chro
             bench.run()
         for bench in benches:
             bench.expect_status("Succeeded")
-    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=word_to_number", trust_env=False, timeout=60).text
+    lines = app.client().get("/api/v1/history.jsonl?prompt=word_to_number").text
     for bench, question in zip(benches, questions, strict=True):
         [line] = [line for line in lines.splitlines() if f'"{question}"' in line]
         assert f'"answer": "{bench.answer}"' in line
@@ -104,14 +104,14 @@ def _health_waits(url: str, times: int) -> list[tuple[int, float]]:
     return found
 
 
-def test_a_rating_survives_kill_dash_nine(app: RunningApp, page: Page) -> None:
-    bench = Workbench(page, app.url).open("sentiment")
+def test_a_rating_survives_kill_dash_nine(alone: RunningApp, page: Page) -> None:
+    bench = Workbench(page, alone.url).open("greet")
     bench.run()
     bench.expect_status("Succeeded")
     bench.rate_by_keyboard(5)
-    app.kill()
-    app.start()
-    row = httpx.get(f"{app.url}/api/v1/history.jsonl", trust_env=False, timeout=60).text.splitlines()[0]  # the newest
+    alone.kill()
+    alone.start()
+    row = alone.client().get("/api/v1/history.jsonl").text.splitlines()[0]  # the newest
     assert '"stars": 5' in row
     assert '"status": "succeeded"' in row
 
@@ -150,7 +150,7 @@ def test_a_prompt_from_an_empty_page_to_a_published_version(app: RunningApp, chr
     expect(page.locator("#save-note")).to_contain_text("Saved v1")
     page.locator("#saved-publish").click()
     expect(page.locator("#save-note")).to_contain_text("v1 is live")
-    saved = httpx.get(f"{app.url}/api/v1/prompts/{key}", trust_env=False, timeout=60).json()
+    saved = app.client().get(f"/api/v1/prompts/{key}").json()
     assert other in saved["content"]["target_models"]
     assert [message["role"] for message in saved["content"]["messages"]] == ["system", "user"]
     assert saved["labels"]["prod"] == 1

@@ -50,7 +50,7 @@ def fill(page: Page, **fields: str) -> None:
 
 def ask(app: RunningApp, model: str) -> httpx.Response:
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
-    return httpx.post(f"{app.url}/v1/chat/completions", json=body, trust_env=False, timeout=120)
+    return app.client().post("/v1/chat/completions", json=body)
 
 
 def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, server: AnyServer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -43,7 +42,7 @@ def test_typing_sends_one_request_when_it_pauses(app: RunningApp, page: Page) ->
 
 
 def test_an_open_row_closes_by_its_button_and_by_escape(app: RunningApp, page: Page) -> None:
-    httpx.post(f"{app.url}/api/v1/users", json={"id": "closing", "role": "rater"}, trust_env=False, timeout=60)
+    app.client().post("/api/v1/users", json={"id": "closing", "role": "rater"})
     page.goto(f"{app.url}/?tab=access&section=users")
     row, drawer = page.locator("#user-list [data-row=closing]"), page.locator("#user-detail")
     for close in (lambda: drawer.get_by_role("button", name="Close").click(), lambda: page.keyboard.press("Escape")):

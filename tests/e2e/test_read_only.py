@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.running_app import ROOT, RunningApp
@@ -43,7 +42,7 @@ def test_it_runs_as_another_user_with_read_only_code_and_an_empty_home(open_path
     app = RunningApp(home, code=code, environment={"HOME": str(home)}, own_home=True)
     try:
         app.start(prefix=prefix)
-        assert httpx.get(app.url, trust_env=False, timeout=60).status_code == 200
+        assert app.client().get("/").status_code == 200
     finally:
         app.stop()
         read_only(code, undo=True)

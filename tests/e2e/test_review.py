@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -16,12 +15,12 @@ pytestmark = pytest.mark.browser
 def test_a_person_reviews_by_keyboard(app: RunningApp, page: Page, width: int) -> None:
     # A prompt of this test alone: other tests leave responses without stars.
     key = f"reviewed_{width}"
-    content = httpx.get(f"{app.url}/api/v1/prompts/sentiment@newest", trust_env=False, timeout=60).json()["content"]
+    content = app.client().get("/api/v1/prompts/sentiment@newest").json()["content"]
     body = content | {"name": f"Reviewed {width}"}
-    httpx.put(f"{app.url}/api/v1/prompts/{key}", json=body, trust_env=False, timeout=60).raise_for_status()
+    app.client().put(f"/api/v1/prompts/{key}", json=body).raise_for_status()
     for text in ("What a lovely soup", "What a poor soup"):
         sent = {"prompt": key, "variables": {"text": text}}
-        httpx.post(f"{app.url}/api/v1/infer", json=sent, trust_env=False, timeout=60).raise_for_status()
+        app.client().post("/api/v1/infer", json=sent).raise_for_status()
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(f"{app.url}/?tab=review&prompt={key}")
     progress = page.locator("#review-progress")
@@ -43,6 +42,6 @@ def test_a_person_reviews_by_keyboard(app: RunningApp, page: Page, width: int) -
         page.keyboard.press("n")
         expect(progress).to_have_text(left, timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt={key}", trust_env=False, timeout=60).text.splitlines()
+    lines = app.client().get(f"/api/v1/history.jsonl?prompt={key}").text.splitlines()
     assert len(lines) == 2
     assert sum('"comment": "Short and right, 5 of 5."' in line for line in lines) == 1

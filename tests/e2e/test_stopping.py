@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -53,7 +52,9 @@ class Callers:
         self.pool = ThreadPoolExecutor(STREAMS + PLAIN + 5)
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self._app.url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=120)
+        made = self._app.client()
+        made.headers.update(bearer(ADMIN_TOKEN))
+        return made
 
     def native(self) -> str:
         body = {"prompt": "slow", "variables": {"text": TEXT}, "stream": True}
@@ -106,13 +107,8 @@ def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) 
         assert callers.began.acquire(timeout=60)
     wait_until(lambda: statuses(app)["running"] == STREAMS + PLAIN, seconds=60, what="the requests")
     began = time.monotonic()
-    process = app._process
-    assert process is not None
-    process.send_signal(how)
-    try:
-        assert process.wait(timeout=60) == 0
-    except subprocess.TimeoutExpired:
-        pytest.fail("the app does not end")
+    app.signal(how)
+    assert app.wait(seconds=60) == 0
     assert time.monotonic() - began < 30
     for number, stream in enumerate(streams):
         event = stream.result(30).strip().split("\n\n")[-1]
@@ -144,11 +140,9 @@ def test_a_request_that_is_nearly_done_is_completed(app: RunningApp) -> None:
     ):
         lines = response.iter_lines()
         next(lines)
-        process = app._process
-        assert process is not None
-        process.send_signal(signal.SIGTERM)
+        app.signal(signal.SIGTERM)
         assert "event: done" in list(lines)
-        process.wait(timeout=60)
+        app.wait(seconds=60)
     assert statuses(app) == {"succeeded": 1}
 
 
@@ -161,11 +155,9 @@ def test_a_run_in_the_page_ends_with_a_reason(app: RunningApp, page: Page) -> No
     bench.run()
     bench.expect_status("Streaming")
     wait_until(lambda: statuses(app)["running"] == 1, seconds=60, what="the run")
-    process = app._process
-    assert process is not None
-    process.send_signal(signal.SIGTERM)
+    app.signal(signal.SIGTERM)
     bench.expect_status("Interrupted")
-    process.wait(timeout=60)
+    app.wait(seconds=60)
     assert statuses(app) == {"interrupted": 1}
     assert "Traceback" not in app.log.read_text()
 
