@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from herding.access.prompt_patterns import split_pattern
-from herding.values import Limit, Principal, format_dollars
+from herding.values import Limit, Principal
 
 
 def excess_privileges(wanted: Principal, giver: Principal) -> str | None:
@@ -26,9 +26,7 @@ def _excess(wanted: Principal, giver: Principal) -> Iterator[str]:
     if names := [pattern for pattern in wanted.collections if not covers(giver.collections, pattern)]:
         yield f"the collections {', '.join(names)}"
     if limits := [limit for limit in giver.limits if not any(_is_as_strict(own, limit) for own in wanted.limits)]:
-        first = limits[0]
-        amount = format_dollars(first.limit) if first.type == "cost" else f"{first.limit:,} {first.type}s"
-        yield f"more than {amount} in {first.interval_hours:g} hours"
+        yield f"more than {limits[0].in_words(limits[0].limit)} in {limits[0].interval_hours:g} hours"
 
 
 def covers(patterns: Sequence[str], pattern: str) -> bool:

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from herding.engine.errors import LoadError
+from herding.engine.fetching.hub_cache import TOKENIZERS
 from herding.engine.options import PACKED, Quantization
 from herding.engine.progress import ProgressBar, Report, StageProgress
 from herding.values import Parameters
@@ -238,14 +239,11 @@ def _read_tokenizer(path: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     except Exception as error:
-        if not any((path / name).is_file() for name in _TOKENIZER_FILES):
+        if not any((path / name).is_file() for name in TOKENIZERS):
             raise LoadError(
                 f"{path} has no tokenizer (such as tokenizer.json). Copy the tokenizer's files of the model there."
             ) from error
         raise LoadError(f"Can't read the tokenizer in {path}. {type(error).__name__}: {first_line(error)}") from error
-
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
 def first_line(error: BaseException) -> str:

@@ -100,7 +100,7 @@ class RemoteConfig(NodeConfig):
 
     example_url: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
-    """What to enter as the secret; empty for a kind without one."""
+    """The help text of the secret; empty for a kind without one."""
 
     ca_file: str | None = None
     proxy: str | None = None

@@ -13,6 +13,7 @@ from herding.plugins import hookimpl
 from herding.plugins.hooks import Check
 from herding.prompts.json_schema import check_schema, find_mismatch
 from herding.prompts.patterns import check_pattern, matches_anywhere
+from herding.prompts.reasoning import overlap
 from herding.values import CheckResult
 from herding.yaml_files import FieldError, StrictModel
 
@@ -93,7 +94,7 @@ class Trimmer:
             _, start, end = min(found)
             self.done, self.marked, self._held = True, end == self._marker, ""
             return text[:start].rstrip() if self.marked else text[:start]
-        certain = text[: len(text) - max(_overlap(text, end) for end in self.ends)]
+        certain = text[: len(text) - max(overlap(text, end) for end in self.ends)]
         if self._marker is not None:
             certain = certain.rstrip()
         self._held = text[len(certain) :]
@@ -102,7 +103,7 @@ class Trimmer:
     def end(self) -> str:
         """Return the text that was held back, without the beginning of the marker."""
         rest, self._held = self._held, ""
-        begun = _overlap(rest, self._marker) if self._marker else 0
+        begun = overlap(rest, self._marker) if self._marker else 0
         return rest[: len(rest) - begun].rstrip() if begun else rest
 
 
@@ -184,9 +185,3 @@ _BY_NAME: dict[str, Check] = {
     "json_schema": _json_failure,
 }
 """The checks that judge by the text alone, in the order in which they are made."""
-
-
-def _overlap(text: str, marker: str) -> int:
-    """Return the number of characters at the end of `text` that may be the beginning of `marker`."""
-    longest = min(len(text), len(marker) - 1)
-    return next((size for size in range(longest, 0, -1) if text.endswith(marker[:size])), 0)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import regex
 
+from herding.prompts.edits import BODY
 from herding.prompts.yaml_dump import ORDER, dump
 
 Section = Literal["template", "variables", "parameters", "checks", "other"]
@@ -18,7 +19,6 @@ Kind = Literal["same", "removed", "added", "changed"]
 MAX_COMPARED = 4_000_000
 """Maximum number of compared pairs of lines or words. Larger texts differ as a whole."""
 
-_TEMPLATE = ("messages", "prompt", "templates", "variants")
 _MAPS = ("variables", "parameters", "checks", "templates")
 
 APART = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
@@ -145,7 +145,7 @@ def _numbered(text: str | None) -> Iterator[tuple[int, str]]:
 
 def _section(name: str) -> Section:
     top = name.partition(".")[0]
-    if top in _TEMPLATE:
+    if top in BODY:
         return "template"
     if top == "variables":
         return "variables"

@@ -38,7 +38,7 @@ class ReasoningSplitter:
         if self._end != _FOUND:
             inside, found, rest = self._held.partition(self._end)
             if not found:
-                kept = len(inside) - _overlap(inside, self._end)
+                kept = len(inside) - overlap(inside, self._end)
                 self._held = inside[kept:]
                 return raw + inside[:kept], inside[:kept], ""
             raw, thought = raw + inside + self._end, inside
@@ -64,7 +64,7 @@ _FOUND = "\0"
 """The end of reasoning was found, and white space may follow."""
 
 
-def _overlap(text: str, marker: str) -> int:
+def overlap(text: str, marker: str) -> int:
     """Return the number of characters at the end of `text` that may be the beginning of `marker`."""
     longest = min(len(text), len(marker) - 1)
     return next((size for size in range(longest, 0, -1) if text.endswith(marker[:size])), 0)

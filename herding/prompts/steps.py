@@ -74,7 +74,7 @@ class OutputField(StrictModel):
         if not fits[self.type]:
             raise UserError(f"The field '{self.path}' of the response is not a {self.type}.")
         if self.type == "text":
-            return "" if data is None else _as_text(data)
+            return "" if data is None else as_text(data)
         return [_as_item(item) for item in data] if self.type == "list" else data
 
 
@@ -345,9 +345,10 @@ def _inserted(value: Any, values: Mapping[str, Any]) -> Any:
     return insert(value, values)
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value as text: a text as it is, others as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _as_item(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) else "" if value is None else _as_text(value)
+    return value if isinstance(value, str | int | float | bool) else "" if value is None else as_text(value)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, delete, func, select
 
 from herding.errors import LimitError
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
-from herding.store.windows import Entry, Sum, Windows
+from herding.store.windows import LATEST, OF_HOLDER, Entry, Sum, Windows
 from herding.store.writer import Batch, Rows
-from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse, format_dollars
+from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse
 
 HOUR = 3_600_000
 """Milliseconds, the unit of all times here."""
@@ -31,8 +32,6 @@ PRUNE_CHUNK = 500
 Clock = Callable[[], int]
 
 
-_MINE = ledger.c.principal == bindparam("holder")
-_LATEST = select(func.max(ledger.c.at)).where(_MINE)
 _AMOUNT: dict[str, ColumnElement[int]] = {
     "request": ledger.c.requests,
     "token": ledger.c.tokens,
@@ -44,17 +43,18 @@ _AMOUNT: dict[str, ColumnElement[int]] = {
 def _uses(amount: ColumnElement[int]) -> Executable:
     """Select the sum and the oldest entry of a window."""
     columns = (func.coalesce(func.sum(amount), 0), func.min(case((amount > 0, ledger.c.at))))
-    return select(*columns).where(_MINE, ledger.c.at > bindparam("begin"))
+    return select(*columns).where(OF_HOLDER, ledger.c.at > bindparam("begin"))
 
 
 _USES = {kind: _uses(amount) for kind, amount in _AMOUNT.items()}
 _AMOUNTS = {
-    kind: select(ledger.c.at, amount).where(_MINE, ledger.c.at > bindparam("begin")).order_by(ledger.c.at)
+    kind: select(ledger.c.at, amount).where(OF_HOLDER, ledger.c.at > bindparam("begin")).order_by(ledger.c.at)
     for kind, amount in _AMOUNT.items()
 }
 """The entries of a window, oldest first."""
 
 
+@lru_cache(maxsize=1_000)
 def lock_number(name: str) -> int:
     """Return a number of 64 bits (signed) for a name, to lock in a database that locks numbers."""
     return int.from_bytes(hashlib.sha256(storable(name).encode()).digest()[:8], signed=True)
@@ -125,7 +125,7 @@ def prune(connection: Connection, principal: str, before: int) -> int:
 
 
 def _now(connection: Connection, principal: str, clocked: int) -> int:
-    latest: int | None = connection.execute(_LATEST, {"holder": principal}).scalar_one()
+    latest: int | None = connection.execute(LATEST, {"holder": principal}).scalar_one()
     return clocked if latest is None else max(clocked, latest)
 
 
@@ -184,9 +184,9 @@ def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, ex
 
 
 def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:
-    needs = f", and this request may take {_quantity(limit, wanted)}" if limit.type != "request" else ""
-    seconds, used_up = wait_ms / 1000, f"{_quantity(limit, used).partition(' ')[0]} are used"
-    message = f"Of {_describe(limit)}, {used_up}{needs}. Try again in {_duration(seconds)}."
+    needs = f", and this request may take {limit.in_words(wanted)}" if limit.type != "request" else ""
+    seconds, amount = wait_ms / 1000, limit.in_words(used).partition(" ")[0]
+    message = f"Limit reached: {amount} of {_describe(limit)} used{needs}. Try again in {_duration(seconds)}."
     return LimitError(message, retry_after=seconds)
 
 
@@ -195,19 +195,14 @@ def _too_large(limit: Limit, entry: Entry) -> LimitError | None:
     wanted = _amount(entry, limit)
     if wanted <= limit.limit:
         return None
-    amount = _quantity(limit, wanted).partition(" ")[0]
+    amount = limit.in_words(wanted).partition(" ")[0]
     message = f"This request alone is larger than the limit: it may take {amount} of {_describe(limit)}."
     advice = "Ask for a higher limit." if limit.type == "request" else "Shorten it, or lower max_tokens."
     return LimitError(f"{message} {advice}", retry_after=_interval(limit) / 1000)
 
 
 def _describe(limit: Limit) -> str:
-    return f"{_quantity(limit, limit.limit)} in {_duration(_interval(limit) / 1000)}"
-
-
-def _quantity(limit: Limit, amount: int) -> str:
-    """Return an amount in the unit of a limit, such as `500 requests` or `$0.25`."""
-    return format_dollars(amount) if limit.type == "cost" else f"{amount:,} {limit.type}s"
+    return f"{limit.in_words(limit.limit)} in {_duration(_interval(limit) / 1000)}"
 
 
 def _duration(seconds: float) -> str:

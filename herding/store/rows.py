@@ -48,15 +48,15 @@ def storable(value: Any) -> Any:
 
     Characters that cannot be stored become U+FFFD; NaN and infinities become their names; tuples become lists.
     """
-    if value is None or value is True or value is False or isinstance(value, int):
-        return value
     if isinstance(value, str):
         return value if value.isascii() and "\x00" not in value else _UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict | Mapping):  # a dict is recognized faster than a Mapping
         return {storable(str(key)): storable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, list | tuple | set | frozenset):
         return [storable(item) for item in value]
     return value
 
@@ -187,7 +187,7 @@ def _usage_details(stored: Mapping[str, Any] | None) -> Row:
 
 def _set_parameters(parameters: Parameters) -> Row:
     """Return the parameters that are set, without those left to the model."""
-    given = {name: storable(value) for name, value in parameters.given().items()}
+    given: Row = storable(parameters.given())
     return bounded(given) if parameters.more else given
 
 

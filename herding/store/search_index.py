@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Select, UpdateBase, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, Text, UpdateBase, cast, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from herding.store.rows import Row, storable
@@ -35,11 +35,12 @@ BUCKET: int = 2**_BUCKET_BITS
 _LAST_BUCKET: int = 2**38 - 1
 _MINUTE = 60_000
 
-TEXTS = (
-    *(request.c.id, request.c.created_at, request.c.input, request.c.answer),
-    *(request.c.response, request.c.error, request.c.variables),
+_TEXTS = select(
+    *(request.c.id, request.c.created_at, request.c.input, request.c.answer, request.c.error),
+    # As text: in most rows there is nothing in it to read.
+    *(cast(request.c.response, Text), cast(request.c.variables, Text)),
 )
-"""The columns of a request that `document` reads."""
+"""The columns of a request that its document is made of."""
 
 _log = logging.getLogger(__name__)
 
@@ -137,22 +138,29 @@ def documents(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
     written = select(comment.c.request_id, comment.c.text).where(comment.c.request_id.in_(ids))
     for request_id, text in connection.execute(written.order_by(comment.c.request_id, comment.c.principal)):
         comments[request_id].append(text)
-    rows = connection.execute(select(*TEXTS).where(request.c.id.in_(ids)))
-    return {row.id: (row.created_at, document(row._asdict(), comments[row.id])) for row in rows}
+    rows = connection.execute(_TEXTS.where(request.c.id.in_(ids)))
+    return {
+        request_id: (created_at, _document([*_messages(asked), answer, error, *comments[request_id]], response, given))
+        for request_id, created_at, asked, answer, error, response, given in rows
+    }
 
 
-def document(row: Mapping[str, Any], comments: Sequence[str]) -> str:
+def _document(texts: Sequence[str | None], response: str | None, variables: str) -> str:
     """Return the texts of a request as one: input, answer, error, comments, what else is in response and variables.
 
     Of messages, it has the texts as they are read, not as JSON writes them. It ends with two separators, so that each
     character begins a trigram.
     """
-    texts = [*_messages(row["input"]), row["answer"], row["error"] or "", *comments]
     folded = SEPARATOR.join(fold(text) for text in texts if text)
-    for text in (*_texts_in(row["response"], named=False), *_texts_in(row["variables"])):
+    for text in (*_texts_in(_read(response), named=False), *_texts_in(_read(variables))):
         if (one := fold(text)) not in folded:
             folded += SEPARATOR + one
     return f"{folded}{SEPARATOR}{SEPARATOR}"
+
+
+def _read(stored: str | None) -> Any:
+    """Return what a column of JSON has, None for nothing."""
+    return None if stored in (None, "null", "{}") else json.loads(stored)
 
 
 def fold(text: str) -> str:

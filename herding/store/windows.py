@@ -18,18 +18,18 @@ MAX_ACCOUNTS = 10_000
 """Accounts with cached sums."""
 
 _CACHE_KEY = "herding ledger windows"
-_MINE = ledger.c.principal == bindparam("holder")
-_LATEST = select(func.max(ledger.c.at)).where(_MINE)
+OF_HOLDER = ledger.c.principal == bindparam("holder")
+LATEST = select(func.max(ledger.c.at)).where(OF_HOLDER)
 _BETWEEN = select(
     func.coalesce(func.sum(ledger.c.requests), 0),
     func.coalesce(func.sum(ledger.c.tokens), 0),
     func.coalesce(func.sum(ledger.c.cost), 0),
-).where(_MINE, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
+).where(OF_HOLDER, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
 _ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.requests, ledger.c.tokens, ledger.c.cost)
 
 
 class Entry(NamedTuple):
-    """What a request takes of each type of limit, and the instant from which it counts."""
+    """The amounts that a request takes of each type of limit, and the instant from which it counts."""
 
     account: str
     at: int
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Sum:
-    """What the entries after `begin` take of each type of limit: requests, tokens, and cost in nano-dollars."""
+    """The sums of the entries after `begin`: requests, tokens, and cost in nano-dollars."""
 
     begin: int
     request: int
@@ -94,7 +94,7 @@ class Windows:
             if len(self._latest) >= MAX_ACCOUNTS:  # accounts are read again when they return
                 self._latest.clear()
                 self._sums.clear()
-            latest = self._batch.flush().execute(_LATEST, {"holder": account}).scalar_one()
+            latest = self._batch.flush().execute(LATEST, {"holder": account}).scalar_one()
             self._latest[account] = latest or 0
         return max(clocked, self._latest[account])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from herding.values.money import to_dollars, to_nano
+from herding.values.money import format_dollars, to_dollars, to_nano
 
 MAX_INTERVAL_HOURS = 31 * 24
 """The longest interval of a limit; use is not stored for longer."""
@@ -50,6 +50,12 @@ class Limit:
     def written(self, count: int) -> float:
         """Return an amount of this type as files and APIs write it: money in dollars, all else as it is."""
         return to_dollars(count) if self.type == "cost" else count
+
+    def in_words(self, amount: int) -> str:
+        """Return an amount in the unit of the limit: `500 requests`, `1 token` or `$0.25`."""
+        if self.type == "cost":
+            return format_dollars(amount)
+        return f"{amount:,} {self.type}{'' if amount == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

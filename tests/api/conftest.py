@@ -105,8 +105,8 @@ def _routes() -> FastAPI:
     return app
 
 
-def web(place: Place, *, max_body: int | None = MAX_BODY) -> FastAPI:
-    """The web app without its page, and with some routes that misbehave; None is the largest body of the settings."""
+def web(place: Place, *, small: bool = True) -> FastAPI:
+    """The web app without its page, and with some routes that misbehave; only `small` bodies are taken."""
     site = _Site(place)
     _site.set(site)
     app = copy(_routes())
@@ -117,7 +117,7 @@ def web(place: Place, *, max_body: int | None = MAX_BODY) -> FastAPI:
     app.dependency_overrides.clear()
     app.add_middleware(_EnterSite, site=site)
     with patch.object(main, "create_app", lambda *_: app):
-        return main.create(place.parts, place.settings, ui=False, max_body=max_body)
+        return main.create(place.parts, place.settings, ui=False, max_body=MAX_BODY if small else None)
 
 
 def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:

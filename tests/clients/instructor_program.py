@@ -1,4 +1,4 @@
-"""Uses instructor as an application does and prints what it got as JSON. Arguments: URL, key and model."""
+"""Uses instructor as an application does and prints what it got as JSON. Arguments: URL, key and model of each way."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ REQUESTS: list[Any] = []
 SAID: Any = [{"role": "user", "content": "'Ada' is 36."}]
 
 
-def main(url: str, key: str, model: str) -> None:
-    """Print the results by the name of the mode."""
+def use(url: str, key: str, model: str) -> dict[str, Any]:
+    """The results by the name of the mode."""
+    REQUESTS.clear()
     got: dict[str, Any] = {}
     with openai.OpenAI(base_url=url, api_key=key, max_retries=0) as sdk:
         for mode in (instructor.Mode.TOOLS, instructor.Mode.TOOLS_STRICT, instructor.Mode.JSON_SCHEMA):
@@ -50,7 +51,8 @@ def main(url: str, key: str, model: str) -> None:
         client.on("completion:kwargs", lambda *_, **asked: REQUESTS.append(asked))
         client.chat.completions.create(model=model, messages=SAID, response_model=Adult, max_retries=2)
         got["requests"] = len(REQUESTS)
-    print(json.dumps(got))  # noqa: T201
+    return got
 
 
-main(*sys.argv[1:])
+ways = zip(*[iter(sys.argv[1:])] * 3, strict=True)
+print(json.dumps([use(*way) for way in ways]))  # noqa: T201

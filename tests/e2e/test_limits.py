@@ -27,7 +27,7 @@ async def rush(app: RunningApp, tokens: list[str], *, count: int = RUSH) -> list
             answer = await http.post(path, json=body, headers=bearer(token))
             if answer.status_code == 429:
                 assert int(answer.headers["retry-after"]) > 3000
-                assert f"Of {MOST} requests in 1 hour, {MOST} are used" in answer.text
+                assert f"{MOST} of {MOST} requests in 1 hour used" in answer.text
             return answer.status_code
 
         return [Counter(await asyncio.gather(*(ask(token, n) for n in range(count)))) for token in tokens]

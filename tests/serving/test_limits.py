@@ -48,7 +48,7 @@ async def test_of_fifty_at_once_the_limit_lets_ten_in_again_and_again(tmp_path: 
 async def test_a_refusal_names_limit_and_use_and_when_to_come_back(place: Place) -> None:
     who = limited(Limit("request", 24, 100), Limit("request", 1, 1))
     await place.orchestrator.pipeline.run(SAY, who)
-    with pytest.raises(LimitError, match="Of 1 requests in 1 hour, 1 are used") as caught:
+    with pytest.raises(LimitError, match="Limit reached: 1 of 1 request in 1 hour used") as caught:
         await place.orchestrator.pipeline.run(SAY, who)
     assert 0 < caught.value.retry_after <= 3600
 

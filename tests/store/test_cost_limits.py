@@ -30,7 +30,7 @@ async def used(store: Store) -> int:
 async def test_money_is_reserved_and_settled(store: Store, outcome) -> None:
     await store.reserve(outcome(1), limits=[DOLLAR], tokens=5, cost=NANO)
     assert await store.usage("ada", [DOLLAR]) == (LimitUse(DOLLAR, NANO, START + HOUR),)
-    with pytest.raises(LimitError, match=r"Of \$1\.00 in 1 hour, \$1\.00 are used, and this request may take \$0\.01"):
+    with pytest.raises(LimitError, match=r"\$1\.00 of \$1\.00 in 1 hour used, and this request may take \$0\.01"):
         await store.reserve(outcome(2), limits=[DOLLAR], tokens=0, cost=NANO // 100)
     await store.finish(outcome(1, usage=Usage(2, 3, "node"), cost=1_234_567))
     assert await used(store) == 1_234_567

@@ -126,10 +126,10 @@ async def test_all_limits_must_allow_it_and_the_longest_wait_is_named(store: Sto
     await store.reserve(outcome(1), limits=limits, tokens=60)
     clock.now += HOUR // 2
     await store.reserve(outcome(2), limits=limits, tokens=40)
-    with pytest.raises(LimitError, match=r"Of 2 requests in 1 hour, 2 are used\. Try again in 30 minutes") as refused:
+    with pytest.raises(LimitError, match=r"2 of 2 requests in 1 hour used\. Try again in 30 minutes") as refused:
         await store.reserve(outcome(3), limits=limits, tokens=0)
     assert refused.value.retry_after == 1_800
-    with pytest.raises(LimitError, match=r"100 tokens in 1 day, 100 are used, and .* 1 tokens.*23\.5 hours") as refused:
+    with pytest.raises(LimitError, match=r"100 of 100 tokens in 1 day used, and .* 1 token\..*23\.5 hours") as refused:
         await store.reserve(outcome(3), limits=limits, tokens=1)
     assert refused.value.retry_after == 23.5 * 3600
     clock.now += HOUR // 2

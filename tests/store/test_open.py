@@ -214,12 +214,15 @@ async def test_a_migration_that_dies_half_way_leaves_nothing(url: str, monkeypat
 @pytest.mark.slow
 def test_processes_may_open_a_new_database_at_once(url: str, environment: dict[str, str]) -> None:
     script = (
-        "import asyncio, sys\nfrom herding.store import Store\n"
+        "import asyncio, os, sys\nfrom herding.store import Store\n"
         "async def main():\n    await (await Store.open(sys.argv[1])).close()\n"
-        "asyncio.run(main())"
+        "def child():\n    asyncio.run(main())\n    os._exit(0)\n"
+        "started = [os.fork() or child() for _ in range(4)]\n"
+        "print(*(os.waitpid(process, 0)[1] for process in started))"
     )
-    started = [subprocess.Popen([sys.executable, "-c", script, url], env=environment) for _ in range(4)]
-    assert [process.wait(30) for process in started] == [0] * 4
+    command = [sys.executable, "-c", script, url]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == ["0"] * 4, ended.stderr
 
 
 async def test_stores_of_one_process_may_open_at_once(tmp_path: Path) -> None:

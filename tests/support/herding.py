@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from textwrap import dedent
@@ -147,19 +148,23 @@ async def herding(
 
     `clock` is in Unix milliseconds, `tick` in seconds; `rng` chooses among equals.
     """
-    settings = Settings(
-        home=home,
-        host=host,
-        prompts=home / "prompts",
-        trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
-        secret_key=SecretStr(SECRET_KEY),
-        admin_token=SecretStr(admin_token) if admin_token else None,
-        DATABASE_URL=database_url(home),
-    )
+    own = {"home": home, "prompts": home / "prompts", "database": database_url(home)}
+    settings = _settings(host, admin_token).model_copy(update=own)
     write_prompt(settings.prompts, "say", SAY)
     options = {"roles": roles, "clock": clock, "monotonic": tick, "rng": rng or First(), "wait_seconds": wait_seconds}
     async with assemble(settings, nodes={node.name: node for node in nodes}, **options) as parts:
         yield Place(parts, settings)
+
+
+@cache
+def _settings(host: str, admin_token: str | None) -> Settings:
+    """Settings that are the same in many tests, since reading the environment takes long."""
+    return Settings(
+        host=host,
+        trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
+        secret_key=SecretStr(SECRET_KEY),
+        admin_token=SecretStr(admin_token) if admin_token else None,
+    )
 
 
 def write_prompt(directory: Path, key: str, text: str) -> None:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Dialect, UpdateBase
+from sqlalchemy import URL, Dialect, Engine, UpdateBase, event
 
 from herding import main
 from herding.plugins import Plugins
-from herding.store import store, writer
+from herding.store import database, store, writer
 from herding.store.writer import RowWriter
+from herding.yaml_files import YamlDocument
+
+TEXTS = 1_000
+"""Texts whose parsed YAML is kept."""
 
 
 @contextmanager
 def made_once() -> Iterator[None]:
-    """Let apps share the plugins that were found and the statements that were compiled.
+    """Let apps share the plugins that were found, the statements that were compiled, and the YAML that was parsed.
 
-    Both stay as they are once they are made. A test that installs plugins replaces `load_plugins` itself.
+    These stay as they are once they are made. A test that installs plugins changes where Python looks for them, and so
+    they are looked for anew.
     """
-    find, writers = cache(main.load_plugins), {}
+    find, places = cache(main.load_plugins), list(sys.path)
+    writers: dict[tuple[UpdateBase, str], RowWriter] = {}
 
     def load_plugins(off: Sequence[str] = ()) -> Plugins:
-        return find(tuple(off))
+        return find(tuple(off)) if sys.path == places else find.__wrapped__(off)
 
     def row_writer(statement: UpdateBase, dialect: Dialect) -> RowWriter:
         key = statement, dialect.name
@@ -36,5 +45,42 @@ def made_once() -> Iterator[None]:
         patch.object(main, "load_plugins", load_plugins),
         patch.object(store, "_statements", cache(store._statements)),
         patch.object(writer, "RowWriter", row_writer),
+        patch.object(database, "create_engine", _sharing(database.create_engine)),
+        patch.object(YamlDocument, "_read", _remembering(YamlDocument._read)),
     ):
         yield
+
+
+def _sharing(create: Callable[..., Engine]) -> Callable[..., Engine]:
+    """Make engines that know the statements which earlier ones for the same driver compiled.
+
+    They are kept by dialect, so the engines share that too: the first that was connected to a database.
+    """
+    first: dict[object, Engine] = {}
+
+    def made(url: URL, **options: Any) -> Engine:
+        engine = create(url, **options)
+        driver = engine.dialect.dbapi
+        if driver in first:
+            engine.dialect, engine._compiled_cache = first[driver].dialect, first[driver]._compiled_cache
+        else:
+            event.listen(engine, "connect", lambda *_: first.setdefault(driver, engine))
+        return engine
+
+    return made
+
+
+def _remembering(read: Callable[[YamlDocument, str], Any]) -> Callable[[YamlDocument, str], Any]:
+    """Parse a text once: most tests write the same prompts, and YAML takes longer than all else about them."""
+    known: dict[tuple[object, str], Any] = {}
+
+    def remembered(document: YamlDocument, text: str) -> Any:
+        key = document._loader, text
+        if key not in known:
+            if len(known) >= TEXTS:
+                known.clear()
+            known[key] = read(document, text)
+        root, data = known[key]
+        return root, deepcopy(data)
+
+    return remembered

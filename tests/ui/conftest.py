@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +24,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import GuardedBlocks
 from herding.ui.page import Page
 from herding.values import Gpu, LoadProgress, NodeStatus, Outcome, Principal, Request, System
-from tests.support.herding import ADMIN, Place, herding
+from tests.support.herding import ADMIN, Place, herding, write_prompt
 from tests.support.nodes import Scripted, Switchable, echo
 
 TOKEN = "a token for tests only"
@@ -120,7 +121,7 @@ def nodes() -> list[Any]:
 def write(place: Place) -> None:
     """The prompts of these tests."""
     for key, text in {"varied": VARIED, "chat": CHAT, "failing": FAILING, "hostile": HOSTILE}.items():
-        place.write(key, text)
+        write_prompt(place.prompts, key, text)
     (place.prompts / "many.yaml").write_text(MANY, encoding="utf-8")
     place.library.refresh()
 
@@ -134,6 +135,11 @@ class Piece:
 
     def __contains__(self, text: str) -> bool:
         return text in self.html
+
+
+@cache
+def _views(page: Page) -> Starlette:
+    return Starlette(routes=list(page.routes()))
 
 
 @dataclass
@@ -175,7 +181,7 @@ class Desktop:
 
         async def views(scope: Any, receive: Any, send: Any) -> None:
             scope["state"] = {"principal": asker}
-            await Starlette(routes=list(self.page.routes()))(scope, receive, send)
+            await _views(self.page)(scope, receive, send)
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(views), base_url="http://herding.test") as client:
             response = await client.request(method, f"/ui/{path}", **options)

@@ -57,7 +57,7 @@ _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
 _ERRORS = error_responses(
     _NO_PROMPT,
     UserError("'name' has at most 60 characters.", param="variables.name"),
-    LimitError("500 requests in 24 hours are used up.", retry_after=60),
+    LimitError("Limit reached: 500 of 500 requests in 1 day used. Try again in 1 minute.", retry_after=60),
     NoNodeError("No node serves herding/cria."),
 )
 

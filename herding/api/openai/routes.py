@@ -36,7 +36,7 @@ _NO_MODEL = NotFoundError("There is no model 'gpt-9'.", param="model")
 _ERRORS = error_responses(
     _NO_MODEL,
     UserError("No node that serves herding/cria takes 'n'. Leave it out, or choose a model that does.", param="n"),
-    LimitError("500 requests in 24 hours are used up.", retry_after=60),
+    LimitError("Limit reached: 500 of 500 requests in 1 day used. Try again in 1 minute.", retry_after=60),
     NoNodeError("No node serves herding/cria."),
     openai=True,
 )

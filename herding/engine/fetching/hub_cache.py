@@ -15,7 +15,7 @@ PART = ".part"
 """The suffix of a file that is being downloaded."""
 
 _STATE = ".herding.json"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def has_all_weights(directory: Path) -> bool:
 
 def _is_usable(snapshot: Path) -> bool:
     """Return whether a directory that another program filled has all that a model needs."""
-    return has_all_weights(snapshot) and any((snapshot / name).is_file() for name in _TOKENIZERS)
+    return has_all_weights(snapshot) and any((snapshot / name).is_file() for name in TOKENIZERS)
 
 
 def _size(files: Iterable[Path]) -> int:

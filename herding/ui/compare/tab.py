@@ -46,17 +46,16 @@ from herding.ui.compare.preference import Candidate, candidates, pair_of, prefer
 from herding.ui.compare.run import RunRoutes
 from herding.ui.compare.settings import model_note
 from herding.ui.compare.summary import fact_of, read_facts, summary
+from herding.ui.engineer.feedback import SAVED
 from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
+from herding.ui.kit.fields import parse_stars
 from herding.ui.kit.format import el, join, panel
 from herding.ui.kit.live import out_of_band
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
-
-SAVED = el("span", "✓ Saved", cls="saved")
 
 
 class CompareTab(RunRoutes, View):

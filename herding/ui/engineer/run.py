@@ -23,11 +23,10 @@ from herding.ui.engineer.errors import field_of_value
 from herding.ui.engineer.feedback import feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
 from herding.ui.engineer.retrieved import with_context
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, parse_stars
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.stream import recorded_outcome, response_events, stop_requests
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, fragment
 from herding.values import Message, Outcome, Principal, Request
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from herding.prompts.render import placeholders
+from herding.prompts.steps import as_text
 
 TEXTS = {
     "prompt": ("Prompt", "ID, or ID@version or ID@label"),
@@ -27,11 +28,6 @@ def steps_of(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def has_text(data: Mapping[str, Any]) -> bool:
     """Return whether a prompt has a text of its own; only a chain may have none."""
     return not steps_of(data) or any(data.get(name) is not None for name in ("messages", "prompt", "variants"))
-
-
-def written(value: Any) -> str:
-    """Return the value of a variable as the text of its field."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def edited_steps(steps: Any, texts: Mapping[str, str]) -> Any:
@@ -60,7 +56,7 @@ def _edited(step: dict[str, Any], prefix: str, texts: Mapping[str, str]) -> dict
 
 
 def _value(before: Any, text: str | None) -> Any:
-    if text is None or text == written(before):
+    if text is None or text == as_text(before):
         return before
     if isinstance(before, str):
         return text

@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from herding.prompts.steps import as_text
 from herding.ui.engineer.messages import error_slot
-from herding.ui.engineer.step_data import TEXTS, has_text, steps_of, written
+from herding.ui.engineer.step_data import TEXTS, has_text, steps_of
 from herding.ui.kit.fields import text_field
 from herding.ui.kit.format import chip, el, plural
 from herding.ui.kit.links import tab_address
@@ -49,7 +50,7 @@ def _step(step: Mapping[str, Any], number: int, *, can_define: bool) -> Markup:
     ]
     given = step.get("variables")
     values = [
-        text_field(f"Value of {variable}", f"{prefix}variables.{variable}", written(value),
+        text_field(f"Value of {variable}", f"{prefix}variables.{variable}", as_text(value),
                    id=f"{prefix}variables.{variable}", readonly=readonly)
         for variable, value in (given.items() if isinstance(given, Mapping) else ())
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from herding.access.operations import HISTORY, PROMPTS, RUN, SAVE
 from herding.errors import NotFoundError
-from herding.prompts.edits import Edits
+from herding.prompts.edits import NUMBERS, Edits
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer import layout, models
 from herding.ui.engineer.branches import Branches
@@ -143,12 +143,9 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         await store(await with_edits(saved, edits, who, self._orchestrator), who, self._orchestrator)
 
 
-_NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
-
-
 def _changed_parameters(prompt: PromptInfo, used: Parameters) -> dict[str, Any]:
     """Return the parameters of a request that differ from those of its prompt."""
-    given = {name: value for name, value in used.given().items() if name in ("stop", *_NUMBERS)}
+    given = {name: value for name, value in used.given().items() if name in ("stop", *NUMBERS)}
     own = prompt.parameters.given()
     changed = {name: value for name, value in given.items() if value != own.get(name)}
     return {name: list(value) if name == "stop" else value for name, value in changed.items()}

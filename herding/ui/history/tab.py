@@ -18,9 +18,9 @@ from herding.ui.engineer.feedback import news
 from herding.ui.history import entry as request_view
 from herding.ui.history import filters, rows
 from herding.ui.history.rows import PAGE, Shown
+from herding.ui.kit.fields import parse_stars
 from herding.ui.kit.format import el, failure, join, plural
 from herding.ui.kit.live import every
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, HistoryFilter, HistorySlice, HistorySort, Principal
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from herding.errors import UserError
 from herding.ui.kit.format import el, join, plural
 
 
@@ -106,6 +107,13 @@ def star_field(
     row = el("div", join(radios), none, cls="star-row")
     fields = el("fieldset", el("legend", legend), row, clear, disabled=None if enabled else "")
     return el("form", fields, cls="stars", data_stars="", hx_trigger="change", hx_sync="this:queue last", **post)
+
+
+def parse_stars(value: int) -> int | None:
+    """Return the stars of a `star_field`, None for 0. Raises UserError for other values."""
+    if not 0 <= value <= 5:
+        raise UserError("Select 1 to 5 stars.", param="score")
+    return value or None
 
 
 def _star(name: str, number: int, *, checked: bool) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from herding.errors import UserError
-from herding.values import NANO, Limit, format_dollars, to_nano
+from herding.values import NANO, Limit, to_nano
 
 _LINE = re.compile(
     r"(?:(?P<count>[0-9]{1,15}) (?P<type>request|token)s?|\$ ?(?P<dollars>[0-9]{1,7}(?:\.[0-9]{1,9})?)) per "
@@ -35,12 +35,7 @@ def to_lines(limits: Sequence[Limit]) -> str:
 
 def limit_text(limit: Limit) -> str:
     """Return a limit as `500 requests per 24 hours` or `$5.00 per 24 hours`."""
-    return f"{quantity(limit, limit.limit)} per {interval(limit.interval_hours)}"
-
-
-def quantity(limit: Limit, count: int) -> str:
-    """Return an amount in the unit of a limit: `500 requests`, `1 token` or `$0.25`."""
-    return format_dollars(count) if limit.type == "cost" else f"{count:,} {_plural(limit.type, count)}"
+    return f"{limit.in_words(limit.limit)} per {interval(limit.interval_hours)}"
 
 
 def interval(hours: float) -> str:

@@ -9,10 +9,9 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, RATE
 from herding.errors import NotFoundError
 from herding.store import now_ms
-from herding.ui.kit.fields import checkbox, select_field
+from herding.ui.kit.fields import checkbox, parse_stars, select_field
 from herding.ui.kit.format import el, join
 from herding.ui.kit.period import ALL, CUSTOM, PRESETS, read_period
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.review.item import MAX_SKIPPED, TARGET, Progress, item, verdict
 from herding.values import Entry, HistoryFilter, ReviewQueue

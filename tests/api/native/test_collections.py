@@ -24,7 +24,7 @@ async def place(tmp_path) -> AsyncIterator[Place]:
 
 @pytest.fixture
 async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    app = web(place, max_body=None)
+    app = web(place, small=False)
     indexing = asyncio.create_task(place.orchestrator._indexer.run())
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     transport = httpx.ASGITransport(app)

@@ -523,7 +523,8 @@ async def test_what_prompts_and_models_write_stays_text(desktop: Desktop) -> Non
     board = await opened(desktop)
     await board.edit("var.text", HOSTILE_TEXT)
     await board.run()
-    for html in (hostile.html, board.html, *hostile.shown.values(), *board.shown.values()):
+    pieces = [html for page in (hostile, board) for name, html in page.shown.items() if not name.endswith(".text")]
+    for html in (hostile.html, board.html, *pieces):  # the page shows a text that streams as text
         assert "<script" not in str(html)
         assert "<img" not in str(html)
     assert unescape(board.text("a")) == HOSTILE_TEXT

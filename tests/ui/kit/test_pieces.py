@@ -6,10 +6,10 @@ import pytest
 from starlette.datastructures import FormData, QueryParams
 
 from herding.errors import UserError
+from herding.ui.kit.fields import parse_stars
 from herding.ui.kit.format import dotted, failure
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.live import fixed, live, out_of_band
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.tables import head_row, matrix, matrix_row, total_tiles
 from herding.ui.kit.views import Call
 from tests.support.herding import ADMIN
