@@ -143,7 +143,8 @@ class OpenAINode(Node):
         self._http = http.client(config.deadlines, transport=self._transport, base_url=self._url, headers=headers)
         host = httpx.Request("POST", self._url).headers["Host"]
         self._headers = httpx.Headers({"Host": host, **self._http.headers, "Content-Type": "application/json"})
-        self._extensions = {"timeout": self._http.timeout.as_dict()}
+        connect_only = httpx.Timeout(None, connect=config.deadlines.connect)  # callers bound the wait for a response
+        self._extensions = {"timeout": connect_only.as_dict()}
         self._urls: dict[str, httpx.URL] = {}
         self._probe_time, self._probe_problem = -PROBE_EVERY, ""
         self._supports_base64, self._is_tei = True, False

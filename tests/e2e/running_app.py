@@ -100,7 +100,7 @@ class RunningApp:
         if self._process and self._process.poll() is None:
             self._end(signal.SIGTERM)
 
-    def signal(self, how: signal.Signals) -> None:
+    def send_signal(self, how: signal.Signals) -> None:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(how)
@@ -114,7 +114,7 @@ class RunningApp:
             raise AssertionError(f"the app does not end:\n{self.log.read_text()[-3000:]}") from None
 
     def _end(self, how: signal.Signals) -> None:
-        self.signal(how)
+        self.send_signal(how)
         self.wait()
 
     def children(self) -> list[int]:

@@ -107,7 +107,7 @@ def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) 
         assert callers.began.acquire(timeout=60)
     wait_until(lambda: statuses(app)["running"] == STREAMS + PLAIN, seconds=60, what="the requests")
     began = time.monotonic()
-    app.signal(how)
+    app.send_signal(how)
     assert app.wait(seconds=60) == 0
     assert time.monotonic() - began < 30
     for number, stream in enumerate(streams):
@@ -140,7 +140,7 @@ def test_a_request_that_is_nearly_done_is_completed(app: RunningApp) -> None:
     ):
         lines = response.iter_lines()
         next(lines)
-        app.signal(signal.SIGTERM)
+        app.send_signal(signal.SIGTERM)
         assert "event: done" in list(lines)
         app.wait(seconds=60)
     assert statuses(app) == {"succeeded": 1}
@@ -155,7 +155,7 @@ def test_a_run_in_the_page_ends_with_a_reason(app: RunningApp, page: Page) -> No
     bench.run()
     bench.expect_status("Streaming")
     wait_until(lambda: statuses(app)["running"] == 1, seconds=60, what="the run")
-    app.signal(signal.SIGTERM)
+    app.send_signal(signal.SIGTERM)
     bench.expect_status("Interrupted")
     app.wait(seconds=60)
     assert statuses(app) == {"interrupted": 1}

@@ -374,6 +374,6 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
 )
 def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
     reader = StreamReader("a")
-    assert reader.read(lines) == ([Chunk(text)] if text else [])
+    assert reader.read([line.encode() for line in lines]) == ([Chunk(text)] if text else [])
     assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
     assert reader.done == ("[DONE]" in lines and trouble is None)

@@ -88,6 +88,6 @@ def test_texts_of_a_message_grow_and_those_beside_it_are_replaced() -> None:
 def test_fields_of_the_response_come_before_its_first_text() -> None:
     delta = {"role": "assistant", "content": "Hello"}
     event = {"service_tier": "flex", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    first, second = StreamReader("node").read([json.dumps(event)])
+    first, second = StreamReader("node").read([json.dumps(event).encode()])
     assert (first.extra, first.text) == ({"service_tier": "flex"}, "")
     assert second.text == "Hello"

@@ -37,7 +37,7 @@ EVENTS = [
 
 def result(events: list[str]) -> tuple[list[Chunk], Any, Any]:
     reader = StreamReader("n")
-    chunks = [chunk for one in events for chunk in reader.read([one])]
+    chunks = [chunk for one in events for chunk in reader.read([one.encode()])]
     return chunks, reader.finish(), reader.usage
 
 

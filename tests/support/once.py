@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -25,13 +26,14 @@ TEXTS = 1_000
 def made_once() -> Iterator[None]:
     """Let apps share the plugins that were found, the statements that were compiled, and the YAML that was parsed.
 
-    These stay as they are once they are made. A test that installs plugins replaces `load_plugins` itself.
+    These stay as they are once they are made. A test that installs plugins changes where Python looks for them, and so
+    they are looked for anew.
     """
-    find = cache(main.load_plugins)
+    find, places = cache(main.load_plugins), list(sys.path)
     writers: dict[tuple[UpdateBase, str], RowWriter] = {}
 
     def load_plugins(off: Sequence[str] = ()) -> Plugins:
-        return find(tuple(off))
+        return find(tuple(off)) if sys.path == places else find.__wrapped__(off)
 
     def row_writer(statement: UpdateBase, dialect: Dialect) -> RowWriter:
         key = statement, dialect.name

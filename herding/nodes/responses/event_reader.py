@@ -23,10 +23,9 @@ Format = Literal["", "events", "lines", "whole", "page"]
 
 
 class EventReader:
-    """Splits bytes into the texts of events or objects; words that are no JSON are among them.
+    """Splits a response into the texts of its events or objects; words that are no JSON are among them.
 
-    `failure` is set by the bytes that end the reading: an event that is named an error, a web page, too many bytes, or
-    bytes that are not UTF-8.
+    `failure` is set by what ends the reading: an event that is named an error, a web page, or too many bytes.
     """
 
     def __init__(self, node: str) -> None:
@@ -40,7 +39,7 @@ class EventReader:
         self.failure: NodeError | None = None
         self.ended = False
 
-    def feed(self, chunk: bytes) -> list[str]:
+    def feed(self, chunk: bytes) -> list[bytes]:
         """Return the texts that are complete after `chunk`."""
         self._seen += len(chunk)
         if self._format != "events":
@@ -52,7 +51,7 @@ class EventReader:
         self._has_found = self._has_found or bool(found)
         return found
 
-    def end(self) -> list[str]:
+    def end(self) -> list[bytes]:
         """Return the texts that the end of the response completes."""
         held, self._held, self.ended = self._held, b"", True
         match self._format:
@@ -62,13 +61,13 @@ class EventReader:
                     self._fail_as_text()
                 return found
             case "lines" | "whole":
-                return self._decoded([held]) if held.strip() else []
+                return [held] if held.strip() else []
             case "page":
                 title = page_title(held.decode("utf-8", "replace"))
                 self._fail(f"sent a web page instead of a response: '{title}'. Check its URL and its key")
         return []
 
-    def _feed_other(self, chunk: bytes) -> list[str]:
+    def _feed_other(self, chunk: bytes) -> list[bytes]:
         """Find out the format, and read the formats other than events."""
         self._held += chunk
         if self._seen > MAX_BYTES:
@@ -90,22 +89,20 @@ class EventReader:
         if self._format != "lines":
             return []
         block, _, self._held = self._held.rpartition(b"\n")
-        return self._decoded([line for line in block.split(b"\n") if line.strip()])
+        return [line for line in block.split(b"\n") if line.strip()]
 
     def _is_first_line(self, chunk: bytes) -> bool:
         """True if `chunk` completes the first line, and that is an object."""
         before = self._held[: len(self._held) - len(chunk)]
         return b"\n" not in before and _is_object(self._held.partition(b"\n")[0])
 
-    def _events(self, block: bytes) -> list[str]:
+    def _events(self, block: bytes) -> list[bytes]:
         """Return the data of the lines of a block."""
         if self._name or _EVENT in block:
             return self._named_events(block)
-        return self._decoded(
-            [data for line in block.split(b"\n") if line.startswith(_DATA) and (data := line[5:].strip())]
-        )
+        return [data for line in block.split(b"\n") if line.startswith(_DATA) and (data := line[5:].strip())]
 
-    def _named_events(self, block: bytes) -> list[str]:
+    def _named_events(self, block: bytes) -> list[bytes]:
         """Return the data of a block in which events have names; one that is named an error ends the reading."""
         lines: list[bytes] = []
         for line in block.split(b"\n"):
@@ -115,25 +112,10 @@ class EventReader:
                 self._name = b""
             elif line.startswith(_DATA) and (data := line[5:].strip()):
                 if self._name in _ERROR_NAMES:
-                    found = self._decoded(lines)
                     self.failure = self.failure or http.error_of(read_error_text(data), self._node)
-                    return found
-                lines.append(data)
-        return self._decoded(lines)
-
-    def _decoded(self, lines: list[bytes]) -> list[str]:
-        """Return the lines as text; those before an invalid one are returned too."""
-        try:
-            return b"\n".join(lines).decode().split("\n") if lines else []
-        except UnicodeDecodeError:
-            found: list[str] = []
-            for line in lines:
-                try:
-                    found.append(line.decode())
-                except UnicodeDecodeError:
-                    self._fail("sent a response that is not valid UTF-8")
                     break
-            return found
+                lines.append(data)
+        return lines
 
     def _fail_as_text(self) -> None:
         words = shorten(self._head.decode("utf-8", "replace"))

@@ -7,7 +7,7 @@ import math
 import sys
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -32,7 +32,7 @@ MAX_FLOAT32 = 3.4e38
 
 Vector = tuple[float, ...]
 
-_DONE = "[DONE]"
+_DONE = b"[DONE]"
 _NOTHING = object()
 
 
@@ -50,40 +50,35 @@ class StreamReader:
         self.failure: NodeError | None = None
         self.done = False
 
-    def read(self, events: Sequence[str]) -> list[Chunk]:
+    def read(self, events: Sequence[bytes]) -> list[Chunk]:
         """Return the chunks of events that arrived together; an invalid event sets `failure` and ends them.
 
         Texts of the first choice that follow each other are one chunk.
         """
         chunks, texts = list[Chunk](), list[str]()
-        before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
-            for event in self._parse(before_end):
+            for place, data in enumerate(events):
+                if data == _DONE:
+                    self._check_held()
+                    self._finish_reason, self.done = self._finish_reason or "stop", True
+                    self.read_late(events[place + 1 :])
+                    break
+                event = self._parse(data)
                 if self._begun and (text := plain_text(event)) is not None:
-                    self._add_text(text, texts)
-                elif chunk := self._read_event(event, texts):
+                    self._has_choices = True
+                    if text:
+                        self._choices.begun.add(0)
+                        texts.append(text)
+                elif event is not _NOTHING and (chunk := self._read_event(event, texts)):
                     if chunk.deltas:
                         _add_texts(chunks, texts)
                     chunks.append(chunk)  # fields of the response come before its text
-            if before_end is not events:
-                self._check_held()
         except NodeError as error:
             self.failure = error
-        else:
-            if before_end is not events:
-                self._finish_reason, self.done = self._finish_reason or "stop", True
-                self.read_late(events[len(before_end) + 1 :])
         _add_texts(chunks, texts)
         return chunks
 
-    def _add_text(self, text: str, texts: list[str]) -> None:
-        """Record text of the first choice."""
-        self._has_choices = True
-        if text:
-            self._choices.begun.add(0)
-            texts.append(text)
-
-    def read_late(self, events: Sequence[str]) -> None:
+    def read_late(self, events: Sequence[bytes]) -> None:
         """Take the usage from events after the end, where some servers send it."""
         for data in events:
             try:
@@ -93,31 +88,32 @@ class StreamReader:
             if isinstance(event, dict):
                 self.usage = larger(self.usage, read_usage(event))
 
-    def _parse(self, events: Sequence[str]) -> Iterable[Any]:
-        """Parse events at once, which takes half the time; one by one if one of them is invalid."""
-        if self._held:
-            return self._parse_singly(events)
-        try:
-            found = orjson.loads(f"[{','.join(events)}]")
-        except orjson.JSONDecodeError:
-            found = []
-        return found if len(found) == len(events) else self._parse_singly(events)
+    def _parse(self, data: bytes) -> Any:
+        """Return a parsed event; `_NOTHING` for words, and for an object that goes on in the next event."""
+        if not self._held:
+            try:
+                return orjson.loads(data)
+            except orjson.JSONDecodeError:
+                pass
+        text = self._decoded(data)
+        found = _parse_loosely(text)
+        if self._held and found is _NOTHING:
+            found = _parse_loosely(text := f"{self._held}\n{text}")
+        elif self._held:
+            parse_json(self._held, self._node)  # raises the error
+        self._held = ""
+        if found is _NOTHING and text.startswith("{") and len(text) < MAX_LINE:
+            self._held = text
+        elif found is _NOTHING:
+            self._words = self._words or shorten(text)
+        return found
 
-    def _parse_singly(self, events: Sequence[str]) -> Iterator[Any]:
-        """Parse events that may be no JSON, or an object in several lines."""
-        for data in events:
-            found = _parse_loosely(data)
-            if self._held and found is _NOTHING:
-                found = _parse_loosely(data := f"{self._held}\n{data}")
-            elif self._held:
-                parse_json(self._held, self._node)  # raises the error
-            self._held = ""
-            if found is not _NOTHING:
-                yield found
-            elif data.startswith("{") and len(data) < MAX_LINE:
-                self._held = data
-            else:
-                self._words = self._words or shorten(data)
+    def _decoded(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            message = f"Node '{self._node}' sent a response that is not valid UTF-8."
+            raise BadResponseError(message, node=self._node) from None
 
     def _check_held(self) -> None:
         """Raise BadResponseError for an event that is still incomplete at the end of a response."""
