@@ -52,6 +52,17 @@ async def test_whatever_goes_wrong_is_an_error_of_the_node(node: Scripted, kind:
     assert node.open == 0
 
 
+async def test_what_comes_with_the_end_counts_too() -> None:
+    class Endless(Scripted):
+        async def stream(self, call: Call) -> Any:
+            yield Chunk("x" * (MAX_CHARS + 1), "stop")
+
+    running = NodeCall(Endless("a", []), CALL)
+    with pytest.raises(BadResponseError, match="too long"):
+        await heard(running)
+    await running.close()
+
+
 async def test_a_stream_without_an_end_was_cut() -> None:
     class Mute(Scripted):
         async def stream(self, call: Call) -> Any:

@@ -195,6 +195,19 @@ async def test_bytes_arrive_in_any_pieces(server: RawNode) -> None:
             assert chunks[-1].usage == NODE_USAGE
 
 
+async def test_a_response_that_is_there_at_once_is_one_chunk(server: RawNode) -> None:
+    for body in (response(GOOD), response(WHOLE)):
+        assert await chunks_of(openai(server.at("x", body), "m")) == [Chunk(SAID, "stop", NODE_USAGE)]
+
+
+async def test_a_connection_that_breaks_while_the_usage_is_awaited_does_no_harm(server: RawNode) -> None:
+    body = (TEXT + END + DONE).encode()
+    cut = response(b"%x\r\n%s\r\n" % (len(body), body), headers="Transfer-Encoding: chunked\r\n")
+    chunks = await chunks_of(openai(server.at("x", cut), "m"))
+    assert "".join(chunk.text for chunk in chunks) == SAID
+    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("stop", None)
+
+
 # What a server refuses to understand
 
 
