@@ -39,14 +39,6 @@ def unfold(page: Page) -> None:
     expect(page.locator("#code .segments")).to_be_visible(timeout=LONG)
 
 
-def switch(page: Page, prompt: str) -> None:
-    """Open a prompt as a link on the page does, and unfold its calls."""
-    detail = {"tab": "engineer", "fields": {"prompt": prompt}}
-    page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('open-tab', { detail }))", detail)
-    expect(page.locator("#engineer-form [name=key]")).to_have_value(prompt, timeout=LONG)
-    unfold(page)
-
-
 def command(kind: str, text: str, folder: Path) -> list[str]:
     """What a person does with a call that they copied."""
     if kind == "python":
@@ -111,10 +103,11 @@ def runnable(kind: str) -> bool:
 
 
 def test_every_call_of_every_shipped_prompt_gets_an_answer(app: RunningApp, page: Page, tmp_path: Path) -> None:
-    Workbench(page, app.url).open(PROMPTS[-1])
+    bench = Workbench(page, app.url)
     shown: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for prompt in PROMPTS:
-        switch(page, prompt)
+        bench.open(prompt)
+        unfold(page)
         calls = calls_of(page)
         assert set(calls) == set(KINDS)
         for kind, (text,) in calls.items():
