@@ -34,8 +34,8 @@ for name in list(os.environ):
         del os.environ[name]  # the tests have settings of their own
 
 
-LONGEST = ("e2e", "engine", "clients")
-"""Folders whose tests take longest."""
+LONGEST = ("e2e", "engine", "clients", "bots", "herd", "test_cli.py", "test_package.py", "test_role_matrix.py")
+"""Folders and files whose tests take longest: a worker that comes to one last would keep the others waiting."""
 
 MEMORY = Path("/dev/shm")
 ROOM = 2 << 30

@@ -107,7 +107,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     packages = tmp_path / "packages"
     packages.mkdir()
     monkeypatch.syspath_prepend(str(packages))
-    monkeypatch.setattr("herding.main.load_plugins", load_plugins)  # other tests share what was found
 
     def install(name: str, source: str) -> None:
         (packages / f"plugin_{name}.py").write_text(textwrap.dedent(source))

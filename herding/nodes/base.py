@@ -128,12 +128,15 @@ class RemoteConfig(NodeConfig):
         return str(getattr(self, self.url_field))
 
     @classmethod
-    @abstractmethod
     def with_secrets(cls, fields: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
         """Return `fields` completed with the names of `secrets`, for a node that is added while Herding runs.
 
-        A kind that finds credentials in its fields moves them into `secrets`. Raises UserError for a missing secret.
+        A kind that finds credentials in its fields moves them into `secrets`. Raises UserError for a missing secret,
+        and where a kind takes none.
         """
+        if secrets:
+            raise UserError("Nodes of this kind take no secret. Leave it empty.", param="secret")
+        return dict(fields)
 
 
 class Node(ABC):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from herding.errors import ConfigError
+from herding.errors import ConfigError, UserError
 from herding.nodes import catalog
 from herding.nodes.added_models import AddedModels
-from herding.nodes.base import ON_DEMAND, BuildContext
+from herding.nodes.base import ON_DEMAND, BuildContext, Node, RemoteConfig
+from herding.nodes.echo import EchoConfig
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.small_models import SMALL_MODELS
+from herding.nodes.spec import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = "  - {kind: echo, name: a}\n"
@@ -155,3 +158,21 @@ def test_a_model_of_the_hub_that_was_added_is_offered_after_a_restart(tmp_path: 
     assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria", "someone/new")
     (tmp_path / "models" / "local.json").write_text("{damaged")
     assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria",)
+
+
+class OpenConfig(RemoteConfig):
+    """A kind that asks for no secret."""
+
+    kind: Literal["open"]
+    base_url: str
+
+    def build(self, context: BuildContext) -> Node:
+        return EchoConfig(kind="echo", name=self.name).build(context)
+
+
+def test_a_kind_without_a_secret_is_added_and_refuses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.REMOTE_KINDS, "open", OpenConfig)
+    fields = {"kind": "open", "name": "a", "base_url": "http://127.0.0.1:9"}
+    assert read_spec(fields, {}).url == "http://127.0.0.1:9"
+    with pytest.raises(UserError, match="take no secret"):
+        read_spec(fields, {"SECRET": "0123456789"})
