@@ -287,7 +287,8 @@ class Store(
         count, waiting = 0, await self._reader.run(search_index.is_queued)
         while waiting:
             begun = time.monotonic()
-            taken = await self._writer.call(search_index.index_batch, locks=[search_index.LOCK])
+            # A power cut that undoes it leaves the requests queued.
+            taken = await self._writer.call(search_index.index_batch, locks=[search_index.LOCK], durable=False)
             count, waiting = count + taken, taken == search_index.BATCH
             if waiting:
                 await asyncio.sleep(time.monotonic() - begun)

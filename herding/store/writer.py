@@ -138,9 +138,11 @@ class Writer:
         """
         return self._enqueue(_Job(_new_future(), add=add, locks=locks, durable=durable))
 
-    def call(self, task: Callable[[Connection], T], *, locks: Sequence[int] = ()) -> asyncio.Future[T]:
-        """Queue a task that runs in a savepoint; the future has its result."""
-        return self._enqueue(_Job(_new_future(), task=task, locks=locks))
+    def call(
+        self, task: Callable[[Connection], T], *, locks: Sequence[int] = (), durable: bool = True
+    ) -> asyncio.Future[T]:
+        """Queue a task that runs in a savepoint; the future has its result. `locks` and `durable` are as in `add`."""
+        return self._enqueue(_Job(_new_future(), task=task, locks=locks, durable=durable))
 
     def maintain(self, task: Callable[[Any], None]) -> asyncio.Future[None]:
         """Queue a task that gets the driver's connection outside a transaction, after all that was queued before.

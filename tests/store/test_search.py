@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from herding.store import Store, search, search_index
 from herding.values import Choice, HistoryFilter
@@ -173,3 +174,19 @@ async def test_a_database_of_before_is_indexed_while_the_app_runs(store: Store, 
     assert await found(store, "TEXT 3") == [3]
     assert await store.index() == 5
     assert await found(store, "TEXT 3") == [3]
+
+
+@pytest.mark.sqlite
+async def test_the_index_waits_for_no_disk_and_leaves_that_to_the_rows(store: Store, outcome) -> None:
+    found: list[int] = []
+
+    def look(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        found.append(driver.execute("PRAGMA synchronous").fetchone()[0])
+
+    event.listen(store._writer._engine, "commit", look)
+    await store.finish(outcome(1, answer="a word"))
+    assert await store.index() == 1
+    normal, full = 1, 2
+    assert found == [full, normal if (await store.check()).journal_mode == "wal" else full, full]
