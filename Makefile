@@ -5,8 +5,8 @@ BIN := .venv/bin/python
 # Bytecode is kept, whatever the environment says: the tests start the app and its engines many times.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Processes that run tests: one per CPU, at most four. T is the part of the tests that `make test` runs.
-PYTEST_WORKERS ?= logical
+# Processes that run tests: one more than CPUs, since some tests wait; at most four. T is the part of the tests that `make test` runs.
+PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PARALLEL := -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 T ?=
 

@@ -71,7 +71,7 @@ EVENTS_SECONDS = 0.5
 CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
 
-SWITCH_SECONDS = 0.002
+SWITCH_SECONDS = 0.0005
 LONG_TOKEN = 16
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and proxies keep idle connections, so that they never send into a closed one."""
