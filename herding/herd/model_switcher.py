@@ -119,7 +119,7 @@ class ModelSwitcher:
             self._busy_until[key] = self._fleet.clock() + BUSY_SECONDS
             raise
         except LoadCancelledError:
-            raise  # whoever cancelled it told of it
+            raise  # the one who cancelled it reports it
         except NodeError as error:
             self._fleet.load_failures[key] = (self._fleet.clock() + RETRY_SECONDS, error.message)
             if is_first:

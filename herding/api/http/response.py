@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -39,25 +39,27 @@ def outcome_headers(outcome: Outcome) -> Headers:
 
     `x-herding-ignored` names the parameters that the node does not take.
     """
-    headers = _routing_headers(outcome.request_id, outcome.model or "", outcome.node or "", outcome.reason or "")
-    return headers | {"x-herding-ignored": _encode_header(", ".join(outcome.ignored))} if outcome.ignored else headers
+    model, node, reason = outcome.model or "", outcome.node or "", outcome.reason or ""
+    return _routing_headers(outcome.request_id, model, node, reason, outcome.ignored)
 
 
 def event_headers(event: Started | StepChanged) -> Headers:
     """Return the headers of a request of which an event tells: what `outcome_headers` will say, as far as known."""
     if isinstance(event, StepChanged):
         return {"x-request-id": event.request_id}
-    headers = _routing_headers(event.request_id, event.model, event.node, event.reason)
-    return headers | {"x-herding-ignored": _encode_header(", ".join(event.ignored))} if event.ignored else headers
+    return _routing_headers(event.request_id, event.model, event.node, event.reason, event.ignored)
 
 
-def _routing_headers(request_id: str, model: str, node: str, reason: str) -> Headers:
-    return {
+def _routing_headers(request_id: str, model: str, node: str, reason: str, ignored: Sequence[str]) -> Headers:
+    headers = {
         "x-request-id": request_id,
         "x-herding-model": _encode_header(model),
         "x-herding-node": _encode_header(node),
         "x-herding-reason": _to_ascii(reason),
     }
+    if ignored:
+        headers["x-herding-ignored"] = _encode_header(", ".join(ignored))
+    return headers
 
 
 _ASCII = str.maketrans({"·": "-", "–": "-", "—": "-", "→": "->", "×": "x", "’": "'", "“": '"', "”": '"', "…": "..."})

@@ -234,7 +234,7 @@ class KnowledgeTab(View):
     async def _counts(self, name: str, who: Principal) -> Markup:
         """Return the list of collections and the size of the open one, which htmx puts in their places.
 
-        The form beside the list stays as it is: somebody may be typing in it.
+        The form beside the list is not replaced, since the user may be typing in it.
         """
         found = await self._orchestrator.collections.listing(who)
         opened = next((one for one in found if one.name == name), None)
