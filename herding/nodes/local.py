@@ -20,7 +20,7 @@ from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine.client import EngineClient
 from herding.nodes.engine.node import EngineNode
-from herding.values import LoadProgress, NodeStatus
+from herding.values import SPECIALIST, LoadProgress, NodeStatus
 from herding.values.model_paths import expanded, is_model_path, model_id_of, split_path
 from herding.values.sizes import parse_size
 
@@ -42,7 +42,7 @@ class LocalConfig(NodeConfig):
     label: ClassVar[str] = "Local engine"
 
     kind: Literal["local"]
-    model: str = "herding/cria"
+    model: str = SPECIALIST
     resident: list[str] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from herding.values.records import NodeStats
+
+SPECIALIST = "herding/cria"
+"""The bundled model, which knows few tasks."""
+
+
+def generalists(models: Iterable[str]) -> list[str]:
+    """Return the models without the bundled specialist, which is left only if there is no other."""
+    found = list(dict.fromkeys(models))
+    return [model for model in found if model != SPECIALIST] or found
 
 
 @dataclass(frozen=True, slots=True)
