@@ -17,7 +17,7 @@ from herding.routing.fair_queue import Ticket
 from herding.routing.policies import Candidate, Choice
 from herding.routing.slots import Slot
 from herding.serving.request import PreparedRequest
-from herding.values import Considered
+from herding.values import Considered, generalists
 
 SHORT_WAIT_SECONDS = 2.0
 """A request waits for a node that is ejected or on trial for at most this long."""
@@ -104,11 +104,11 @@ class Selector:
         self._fleet, self._learning = fleet, learning
 
     def models(self, request: PreparedRequest) -> Sequence[str]:
-        """Return the models that may serve the request, best first; without a target, all that are served."""
+        """Return the models that may serve the request, best first; without a target, those that are served."""
         if request.models:
             return request.models
         served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
-        return list(dict.fromkeys(served))
+        return generalists(served)
 
     def allowed(self, request: PreparedRequest) -> list[Node]:
         """Return the nodes that the caller's role may use and that support the response format."""
