@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -98,8 +99,8 @@ class ChainRun(RequestRun):
 
     def receive_text(self) -> None:
         """Record that the response has begun."""
-        if self.first_token_ms is None:
-            self.first_token_ms = self.elapsed_ms
+        if self.received.began_at is None:
+            self.received.began_at = time.perf_counter()
 
     async def judge(self, plugins: Plugins) -> None:  # noqa: ARG002 - the step whose response it is was judged
         """Record the time; the step that made the response was judged."""

@@ -124,6 +124,11 @@ GOOD_ANSWERS: dict[str, bytes] = {
     ),
     "gzip": response(gzip.compress(GOOD.encode()), headers="Content-Encoding: gzip\r\n"),
     "x-gzip": response(gzip.compress(GOOD.encode()), headers="Content-Encoding: X-GZIP\r\n"),
+    "gzip, each event by itself": response(
+        b"".join(gzip.compress(part.encode()) for part in (TEXT, END, USAGE, DONE)),
+        headers="Content-Encoding: gzip\r\n",
+    ),
+    "gzip, filled up": response(gzip.compress(GOOD.encode()) + bytes(100), headers="Content-Encoding: gzip\r\n"),
     "gzip of an object": response(gzip.compress(json.dumps(WHOLE).encode()), headers="Content-Encoding: gzip\r\n"),
     "deflate": response(deflated(GOOD, 15), headers="Content-Encoding: deflate\r\n"),
     "raw deflate": response(deflated(GOOD, -15), headers="Content-Encoding: deflate\r\n"),

@@ -13,6 +13,7 @@ from herding.errors import BadResponseError
 MAX_PIECE = 256_000
 """The most bytes that are decompressed at once: a few bytes can become gigabytes, and readers stop before that."""
 
+_GZIP_MARK = b"\x1f\x8b"
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Window bits of zlib for its formats."""
 
@@ -42,7 +43,7 @@ class _Inflated(AsyncIterator[bytes]):
         while not self._left and not self._has_more:
             self._left = await anext(self._chunks)
         inflater = self._inflater = self._inflater or zlib.decompressobj(_format_of(self._left, self._encoding))
-        if inflater.eof:
+        if inflater.eof:  # what follows is zeros that fill up, or nothing of the response
             self._left = b""
             return b""
         try:
@@ -50,6 +51,8 @@ class _Inflated(AsyncIterator[bytes]):
         except zlib.error:
             raise BadResponseError("The node sent a compressed response that can't be decompressed.") from None
         self._left, self._has_more = inflater.unconsumed_tail, len(piece) == MAX_PIECE and not inflater.eof
+        if inflater.eof and inflater.unused_data.startswith(_GZIP_MARK):  # servers may compress each part by itself
+            self._left, self._inflater = inflater.unused_data, None
         return piece
 
 
