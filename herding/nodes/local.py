@@ -116,21 +116,13 @@ class LocalNode(EngineNode):
     `directory` holds converted and downloaded models, and remembers the models that were added while Herding ran.
     """
 
-    kind: ClassVar[str] = "local"
     refresh_seconds: ClassVar[float] = 0.3
 
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None, directory: Path | None = None) -> None:
         config = config.with_paths_from(Path())
         self._directory = directory.absolute() if directory else None
         self._added = AddedModels(self._directory / f"{config.name}.json" if self._directory else None)
-        super().__init__(
-            config.name,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            auto_switch=config.auto_switch,
-            offers=_offers(config, self._added),
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, auto_switch=config.auto_switch, offers=_offers(config, self._added))
         self._config = config
         self._configured = _offers(config, ())
         self._loaded = config.initial

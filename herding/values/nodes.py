@@ -187,7 +187,8 @@ class NodeEvent:
 class NodeInfo:
     """A node as a person sees it: its kind, its status, and what it did in the last 24 hours.
 
-    `running` requests of at most `concurrency` (None: any number); one that is `draining` gets no new ones.
+    `label` is the name of the kind on the page. `running` requests of at most `concurrency` (None: any number); one
+    that is `draining` gets no new ones.
     """
 
     name: str
@@ -199,6 +200,7 @@ class NodeInfo:
     running: int = 0
     concurrency: int | None = None
     draining: bool = False
+    label: str = ""
 
     @property
     def answers(self) -> bool:

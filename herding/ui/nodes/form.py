@@ -42,7 +42,7 @@ PARTS = ("method", "headers", "query", "body", "response_extract", "stream")
 
 def new_form(result: Markup | None = None) -> Markup:
     """Return the empty form of a new node, with the result of the one before."""
-    kinds = [(config.label or kind, kind) for kind, config in REMOTE_KINDS.items()]
+    kinds = [(config.label, kind) for kind, config in REMOTE_KINDS.items()]
     kind = select_field(
         "Kind",
         "kind",

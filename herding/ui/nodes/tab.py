@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
-from herding.nodes.catalog import kind_label
+from herding.nodes.catalog import REMOTE_KINDS
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
@@ -132,7 +132,7 @@ class NodesTab(View):
     async def add(self, call: Call) -> Reply:
         """Add a node, and clear the form."""
         node = await self._orchestrator.registry.add(read_node(call), call.principal)
-        text = f"{node.name} ({kind_label(node.kind)}) added. State: {node.status.state}."
+        text = f"{node.name} ({REMOTE_KINDS[node.kind].label}) added. State: {node.status.state}."
         return Reply(new_form(success(text)), notice=text, events={"nodes-changed": ""})
 
     @fragment("GET", "/{node}/form", MANAGE_NODES)
