@@ -43,11 +43,11 @@ from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
 from herding.routing.policies import Candidate
-from herding.serving.chain import ChainRun, ChainRunner, new_run
+from herding.serving.chain import ChainRun, ChainRunner
 from herding.serving.metrics import Metrics
 from herding.serving.preparer import Preparer, fit_to_context
 from herding.serving.queue import RequestQueue
-from herding.serving.request import ActiveRequests, RequestRun
+from herding.serving.request import ActiveRequests, PreparedRequest, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
@@ -96,12 +96,12 @@ class Pipeline:
         self._selector, self._queue, self._learning = selector, queue, learning
         self._active, self._metrics = active, metrics
         self._budget = RetryBudget(fleet.clock)
-        self._chains = ChainRunner(preparer, self._process, plugins)
+        self._chains = ChainRunner(preparer, self._begin, self._process)
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
         require(who, RUN if request.prompt else CHAT)
-        return await self._finish(new_run(await self._preparer.prepare(request, who), self._plugins))
+        return await self._finish(self._begin(await self._preparer.prepare(request, who)))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
@@ -113,7 +113,7 @@ class Pipeline:
         ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
-        run = new_run(await self._preparer.prepare(request, who), self._plugins)
+        run = self._begin(await self._preparer.prepare(request, who))
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 yield event
@@ -196,6 +196,10 @@ class Pipeline:
         run.stop()
 
     # Prepared -> recorded
+
+    def _begin(self, prepared: PreparedRequest) -> RequestRun:
+        """Return the run of a prepared request."""
+        return RequestRun(prepared, self._plugins) if prepared.chain is None else ChainRun(prepared)
 
     async def _finish(self, run: RequestRun) -> Outcome:
         """Take a prepared request to its end and return the outcome."""

@@ -86,7 +86,7 @@ class Preparer:
         """Return a run of a prompt's text with checked values."""
         retrieved = await self._fill_context(prompt, values, request, who)
         own = check_parameters(request.parameters)
-        parameters = own.over(prompt.parameters.value())
+        parameters = own.over(prompt.parameters.value)
         if prompt.filters:
             check_filters(prompt.filters, parameters, self._plugins)
         turns = _checked_turns(request)
@@ -347,6 +347,8 @@ def _needs(
 
     Names that Herding does not know are no need: a node that does not take them is called without them.
     """
+    if rendered.is_text and not parameters.more and prompts is None:
+        return ()
     named = own.more.keys() & _KNOWN if own.more else ()
     return needs_of(messages=rendered.messages or (), parameters=parameters, own=named, prompts=prompts)
 
