@@ -17,7 +17,15 @@ from herding.ui.kit.format import byte_size, el, empty_state, join, plural, succ
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
-from herding.ui.nodes.form import edit_form, exchange_view, fields_as_shown, kind_fields, new_form, read_change, read_node
+from herding.ui.nodes.form import (
+    edit_form,
+    exchange_view,
+    fields_as_shown,
+    kind_fields,
+    new_form,
+    read_change,
+    read_node,
+)
 from herding.ui.nodes.models import TARGET, slug, small_models
 from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
