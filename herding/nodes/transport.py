@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import socket
 import ssl
 from contextvars import ContextVar
 from typing import Any, Self
@@ -196,4 +198,8 @@ def _message(error: aiohttp.ClientError) -> str:
             f"{error}. If its certificate is of a private authority, set ca_file of the node, or SSL_CERT_FILE, to a "
             "file with that authority"
         )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error  # of a refused connection, its text is a call of Python
+        plain = cause.errno and not isinstance(cause, socket.gaierror | ssl.SSLError)
+        return f"{os.strerror(cause.errno) if plain else cause.strerror or cause} ({error.host}:{error.port})"
     return str(error) or type(error).__name__
