@@ -96,7 +96,7 @@ def _bar(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
         button("Add column", id="compare-add", hx_post="ui/compare/add", hx_include=f"#{FORM}",
                hx_target="#compare-columns", hx_swap="beforeend",
                disabled="" if len(board.columns) >= len(LETTERS) else None),
-        el("div", blind, title="Shuffle the columns and hide names and settings until you choose.") if blind else None,
+        el("div", blind, title="Shuffle the columns, show all responses at once, and hide names until you choose.") if blind else None,
         el("div", id="compare-note", cls="muted", role="status"),
         cls="compare-bar",
         role="group",
