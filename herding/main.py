@@ -363,7 +363,9 @@ def _serve_app(settings: Settings) -> None:
 
 def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
     """Run a program with the settings, and return its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -378,6 +380,14 @@ def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> i
     except KeyboardInterrupt:
         pass
     return 0
+
+
+class LineFormatter(logging.Formatter):
+    """Keeps a record on one line: names and messages that callers and servers choose are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _create_home(home: Path) -> None:

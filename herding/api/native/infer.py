@@ -121,7 +121,7 @@ class RunPromptRequest(RequestModel):
             prompt=self.prompt or self.prompt_key or "",
             variables=self.variables if self.raw_inputs is None else self.raw_inputs,
             model=None if self.model == AUTO else self.model,
-            parameters=self.parameters.value(),
+            parameters=self.parameters.value,
             turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,
             collection=self.collection,
