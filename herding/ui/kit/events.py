@@ -1,4 +1,4 @@
-"""Who may fire the events of Gradio, and their error messages. What a tab shows comes by its own routes."""
+"""Authorization and error messages of the events of Gradio; what a tab shows comes by its own routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def for_all_roles(handler: Handler) -> Handler:
-    """Mark a handler as one for every role, which shows nobody more than the role allows; others are refused."""
+    """Mark a handler as one for every role, which shows no more than each role allows; others are refused."""
     vars(handler)["for_all_roles"] = True
     return handler
 
