@@ -47,10 +47,11 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         headers: Headers = dict(scope["headers"])
-        address = client_address(scope)
+        address, is_own_page = client_address(scope), same_origin(headers)
         try:
-            who, new_session = await self._authenticate(scope, headers, address)
-            self._check_origin(scope, headers, who)
+            who, new_session = await self._authenticate(scope, headers, address, is_own_page=is_own_page)
+            if not is_own_page:
+                self._check_origin(scope, headers, who)
             if given := headers.get(DISCORD_USER):
                 who = await self._discord_user(given, headers, who)
         except HerdingError as error:
@@ -62,12 +63,14 @@ class AuthenticationMiddleware:
             send = self._with_cookie(send, new_session, scope)
         await self._app(scope, receive, send)
 
-    async def _authenticate(self, scope: Scope, headers: Headers, address: str) -> tuple[Principal, Session | None]:
+    async def _authenticate(
+        self, scope: Scope, headers: Headers, address: str, *, is_own_page: bool
+    ) -> tuple[Principal, Session | None]:
         """Return the principal, and the session that begins if they are new."""
         token = bearer_token(headers)
         if token is not None and not (self._authenticator.trusts_all and not token.startswith(PREFIX)):
             return await self._authenticator.authenticate_token(token, address), None
-        if not same_origin(headers) and not is_navigation(headers):
+        if not is_own_page and not is_navigation(headers):
             return self._authenticator.authenticate_guest(address), None
         try:
             known = await self._authenticate_cookie(scope, address)
@@ -89,7 +92,7 @@ class AuthenticationMiddleware:
     def _check_origin(self, scope: Scope, headers: Headers, who: Principal) -> None:
         """Raise AccessError for a page of another origin that may not use its token, or may not write without one."""
         origin = page_origin(headers) if b"origin" in headers else ""
-        if not origin or scope["type"] != "http" or same_origin(headers):
+        if not origin or scope["type"] != "http":
             return
         if scope["path"] in LISTED_ORIGINS_PATHS and origin not in self._origins:
             raise AccessError(OTHER_ORIGIN)
