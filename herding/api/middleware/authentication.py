@@ -12,7 +12,7 @@ from herding.access.operations import ADMINISTER
 from herding.access.sessions import Session
 from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
-from herding.api.http.origins import AllowedOrigins, page_origin
+from herding.api.http.origins import OTHER_ORIGIN, SAFE_METHODS, AllowedOrigins, page_origin
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
 from herding.errors import AccessError, AuthenticationError, HerdingError, UserError
 from herding.people.authenticator import Authenticator
@@ -22,11 +22,9 @@ COOKIE = "herding_session"
 NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
-OTHER_ORIGIN = "A page of another origin may not do this."
 LISTED_ORIGINS_PATHS = ("/mcp", "/mcp/")
 """Paths that pages of other origins may not call at all unless their origin is allowed: what is behind them acts."""
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DISCORD_USER, DISCORD_ROLE = b"x-herding-discord-user", b"x-herding-discord-role"
 MAX_DIGITS = 20
 LOGIN, LOGOUT = "/login", "/logout"

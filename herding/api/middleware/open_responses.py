@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.api.http.errors import Problem, problem_of
-from herding.api.http.origins import AllowedOrigins
+from herding.api.http.origins import API_PATHS, OTHER_ORIGIN, SAFE_METHODS, AllowedOrigins
 from herding.api.http.request import Headers, same_origin
 from herding.api.http.sse import encode_event
 from herding.errors import BROKEN, AuthenticationError, HerdingError, ShuttingDownError
@@ -52,8 +52,6 @@ RECHECK_SECONDS = 0.5
 """Seconds between two checks of the sessions and tokens of open responses."""
 
 _EVENTS = b"text/event-stream"
-_APIS = ("/api/", "/v1/")
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +171,7 @@ class OpenResponseMiddleware:
         headers = dict(scope["headers"])
         response = _GuardedSend(send, self._headers)
         if not same_origin(headers) and not self._may_call(scope, headers):
-            return _refuse(scope, response, 403, "A page of another origin may not do this.")
+            return _refuse(scope, response, 403, OTHER_ORIGIN)
         if self._open.stopping:
             return _send_error(scope, response, ShuttingDownError())
         return self._run(scope, receive, response)
@@ -182,7 +180,7 @@ class OpenResponseMiddleware:
         """Return whether a page of another origin may send a request: to read, or if the settings allow it."""
         if scope["type"] != "http":
             return False
-        return scope["method"] in _SAFE_METHODS or self._origins.may_call(scope["path"], headers)
+        return scope["method"] in SAFE_METHODS or self._origins.may_call(scope["path"], headers)
 
     async def _run(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
         """Run the app; complete the response if the app could not."""
@@ -231,7 +229,7 @@ async def _end_early(scope: Scope, response: _GuardedSend, why: str) -> None:
         await _send_error(scope, response, error)
     elif not response.complete and response.opened and response.opened.is_stream:
         last = b""
-        if why == OpenResponses.STOPPING and scope["path"].startswith(_APIS):
+        if why == OpenResponses.STOPPING and scope["path"].startswith(API_PATHS):
             problem = problem_of(error)
             if scope["path"].startswith("/v1/"):
                 last = encode_event(problem.openai().model_dump())
