@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import ssl
 from contextvars import ContextVar
 from typing import Any, Self
@@ -199,7 +198,8 @@ def _message(error: aiohttp.ClientError) -> str:
             "file with that authority"
         )
     if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error  # of a refused connection, its text is a call of Python
-        plain = cause.errno and not isinstance(cause, socket.gaierror | ssl.SSLError)
-        return f"{os.strerror(cause.errno) if plain else cause.strerror or cause} ({error.host}:{error.port})"
+        why = error.strerror or str(error.os_error)
+        if error.errno and why.startswith("Connect call failed"):  # the words of asyncio, for every reason
+            why = os.strerror(error.errno)
+        return f"{why} ({error.host}:{error.port})"
     return str(error) or type(error).__name__

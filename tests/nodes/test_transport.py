@@ -264,20 +264,13 @@ async def test_a_server_that_accepts_nobody() -> None:
             one.close()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "host", "why"),
-    [
-        ("http", "127.0.0.1", "Connection refused"),
-        ("http", "nowhere.invalid", "[A-Z][a-z ]+"),
-        ("https", "127.0.0.1", ".*"),
-    ],
-)
-async def test_a_server_that_is_not_there_is_named_in_plain_words(scheme: str, host: str, why: str) -> None:
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Connection refused"), ("nowhere.invalid", "[A-Z][A-Za-z ]+")])
+async def test_a_server_that_is_not_there_is_named_in_plain_words(host: str, why: str) -> None:
     port = free_port()
-    async with http.client(PATIENT, base_url=f"{scheme}://{host}:{port}") as client:
-        with pytest.raises(ConnectError, match=rf"^Can't reach node 'n': {why} \({host}:{port}\)\.$"):
-            with http.node_errors("n"):
-                await client.get("/")
+    said = rf"^Can't reach node 'n': {why} \({host}:{port}\)\.$"
+    async with http.client(PATIENT, base_url=f"http://{host}:{port}") as client:
+        with pytest.raises(ConnectError, match=said), http.node_errors("n"):
+            await client.get("/")
 
 
 @pytest.mark.parametrize("script", [hang, begin])
