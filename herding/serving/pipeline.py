@@ -287,8 +287,8 @@ class Pipeline:
 
         A node that failed is not tried again, unless it restarted meanwhile. Ends early where the run is stopped.
         """
-        state = RoutingState(run.request, self._queue.deadline())
         self._budget.record_request()
+        state = RoutingState(run.request, self._queue.deadline())
         while True:
             taken = self._queue.take_now(state)
             if not isinstance(taken, Assignment):

@@ -331,6 +331,7 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
+        timings = Timings(self._queued_ms, self.first_token_ms, self._total_ms)
         used, shown, finish = self._used(), self.filters or self.received, self._finish or self.received.finish_reason
         return Outcome(
             request_id=request.id,
@@ -350,7 +351,7 @@ class RequestRun:
             status=self._status,
             finish_reason=finish,
             usage=used.usage,
-            timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
+            timings=timings,
             checks=self._check_result,
             policy=policy,
             reason=reason,
@@ -388,8 +389,8 @@ class RequestRun:
         request, reported = self.request, self.received.usage
         output_tokens = -(-self.received.size // BYTES_PER_TOKEN)
         bounds = UsageBounds(
-            counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), output_tokens),
             estimated=Usage(request.input_tokens(self.rendered), output_tokens),
+            counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), output_tokens),
             reserved=request.max_usage,
             output_limit=request.output_limit,
         )
