@@ -289,8 +289,8 @@ class Store(
             begun = time.monotonic()
             # A power cut that undoes it leaves the requests queued.
             taken = await self._writer.call(search_index.index_batch, locks=[search_index.LOCK], durable=False)
-            count, waiting = count + taken, taken == search_index.BATCH
-            if waiting:
+            count += taken
+            if waiting := taken > 0 and await self._reader.run(search_index.is_queued):
                 await asyncio.sleep(time.monotonic() - begun)
         return count
 

@@ -152,6 +152,22 @@ async def test_what_was_interrupted_is_indexed_too(store: Store, url: str, outco
     await again.close()
 
 
+async def test_long_texts_are_indexed_a_few_at_a_time(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "BATCH_CHARS", 100)
+    for number in range(4):
+        await store.finish(outcome(number, input=f"long {number} " * 20, answer=f"answer {number}"))
+    for number in range(4, 10):
+        await store.finish(outcome(number, input=f"short {number}"))
+    batches = []
+    while taken := await store._writer.call(search_index.index_batch):
+        batches.append(taken)
+    assert batches == [6, 1, 1, 1, 1]
+    assert await found(store, "long 2") == [2]
+    await store.finish(outcome(11, input="long 11 " * 20))
+    await store.finish(outcome(12, input="long 12 " * 20))
+    assert await store.index() == 2
+
+
 @pytest.mark.sqlite
 async def test_many_texts_beside_a_long_one_hold_no_writer_up(store: Store, outcome) -> None:
     logprobs = {"content": [{"token": f"token {number}"} for number in range(8_000)]}
