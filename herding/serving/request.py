@@ -163,7 +163,8 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
-    names those that it does not take. `made` is set by a request for embeddings or scores of documents. `filters` are
+    names those that it does not take. `entered` is done once the request counts in the database.
+    `made` is set by a request for embeddings or scores of documents. `filters` are
     those of the prompt, None without. `complete` is true once the stop marker or a stop string was received: what
     follows is not part of the response. `is_streamed` is false if only the whole response is read.
     """
@@ -173,6 +174,7 @@ class RequestRun:
         self.rendered = request.rendered
         self.parameters, self.ignored = request.parameters, tuple[str, ...]()
         self.complete = False
+        self.entered: asyncio.Future[Any] | None = None
         self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
         self.is_streamed = True
@@ -205,6 +207,15 @@ class RequestRun:
     def has_text(self) -> bool:
         """True once a node has begun to respond, so that no other may take over."""
         return self.first_token_ms is not None
+
+    async def be_entered(self) -> None:
+        """Wait until a crash would not forget that the request counts: its caller gets nothing before that.
+
+        What is read as a whole is passed on after the last row, which is committed later. Raises StoreError.
+        """
+        if self.entered and (self.is_streamed or self.entered.done()):
+            await asyncio.shield(self.entered)
+            self.entered = None
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""

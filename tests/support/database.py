@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from herding.store import Store, sqlite
+from herding.values import Limit, Outcome
 from tests.support.postgres import Server
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -82,3 +84,8 @@ def _migrated() -> bytes:
 
 async def _open_once(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
+
+
+async def reserve(store: Store, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, **more: Any) -> None:
+    """Admit a request and wait until its entry is committed."""
+    await (await store.admit(outcome, limits=limits, tokens=tokens, **more))
