@@ -28,6 +28,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
+from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
 from herding.api.sockets import bind
@@ -46,7 +47,6 @@ from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
-from herding.people.open_responses import OpenResponses
 from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.settings import (
@@ -363,7 +363,9 @@ def _serve_app(settings: Settings) -> None:
 
 def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
     """Run a program with the settings, and return its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -378,6 +380,14 @@ def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> i
     except KeyboardInterrupt:
         pass
     return 0
+
+
+class LineFormatter(logging.Formatter):
+    """Keeps a record on one line: names and messages that callers and servers choose are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _create_home(home: Path) -> None:

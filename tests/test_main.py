@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from herding.api.sockets import bind
-from herding.main import _tune_interpreter, main
+from herding.main import LineFormatter, _tune_interpreter, main
 from herding.settings import Settings, read_settings, secret
 
 Start = Callable[[], str]
@@ -187,3 +187,10 @@ def test_garbage_is_collected_once_the_app_has_started() -> None:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
         sys.setswitchinterval(interval)
+
+
+def test_a_record_is_one_line_whatever_stands_in_it() -> None:
+    record = logging.LogRecord("herding", logging.INFO, "", 0, "load %s", ("a\nERROR\x1b[2J\u202e ünï",), None)
+    assert LineFormatter("%(name)s: %(message)s").format(record) == r"herding: load a\nERROR\x1b[2J\u202e ünï"
+    record.exc_text = "Traceback\n  its lines"
+    assert LineFormatter("%(message)s").format(record).endswith("\nTraceback\n  its lines")

@@ -128,7 +128,7 @@ class Tools:
             given.prompt,
             given.variables,
             model=None if given.model == "auto" else given.model,
-            parameters=given.parameters.value(),
+            parameters=given.parameters.value,
             session_id=given.session_id,
         )
         text, told, steps = "", 0, 0

@@ -25,6 +25,9 @@ BATCH = 100
 LOCK = 0x73656172
 """A number to lock, so that one process at a time gives out document numbers."""
 
+COMPARED = 100
+"""Further texts of a request that are left out if its other texts contain them."""
+
 SEPARATOR = "\x1f"
 """Stands between the texts of a request, so that no match spans two of them."""
 
@@ -152,10 +155,10 @@ def _document(texts: Sequence[str | None], response: str | None, variables: str)
     character begins a trigram.
     """
     folded = SEPARATOR.join(fold(text) for text in texts if text)
-    for text in (*_texts_in(_read(response), named=False), *_texts_in(_read(variables))):
-        if (one := fold(text)) not in folded:
-            folded += SEPARATOR + one
-    return f"{folded}{SEPARATOR}{SEPARATOR}"
+    more = dict.fromkeys(map(fold, (*_texts_in(_read(response), named=False), *_texts_in(_read(variables)))))
+    # Most are in the other texts already; of many, such as log probabilities, nobody could wait for the comparison.
+    new = more if len(more) > COMPARED else [one for one in more if one not in folded]
+    return f"{SEPARATOR.join((folded, *new))}{SEPARATOR}{SEPARATOR}"
 
 
 def _read(stored: str | None) -> Any:

@@ -190,7 +190,7 @@ def test_the_older_form(tmp_path: Path) -> None:
         "empty": "",
         "flag": "true",
     }
-    assert loaded.prompt.parameters.value() == Parameters(temperature=0, max_tokens=50, stop=("</s>",))
+    assert loaded.prompt.parameters.value == Parameters(temperature=0, max_tokens=50, stop=("</s>",))
     assert any("repetition_penalty" in note for note in loaded.notes)
     assert any("version" in note for note in loaded.notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from typing import Any
@@ -150,6 +151,15 @@ async def test_what_was_interrupted_is_indexed_too(store: Store, url: str, outco
     assert await again.index() == 1
     assert await found(again, "the app stopped") == [1]
     await again.close()
+
+
+@pytest.mark.sqlite
+async def test_many_texts_beside_a_long_one_hold_no_writer_up(store: Store, outcome) -> None:
+    logprobs = {"content": [{"token": f"token {number}"} for number in range(8_000)]}
+    await store.finish(outcome(1, input="word " * 400_000, choices=(Choice(extra={"logprobs": logprobs}),)))
+    async with asyncio.timeout(10):  # to look for each text in the long one would take a minute
+        assert await store.index() == 1
+    assert await found(store, "token 7999") == [1]
 
 
 @pytest.mark.usefixtures("small")

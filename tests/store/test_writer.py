@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from herding.errors import NotFoundError, StoreError, UserError
-from herding.store import Store
+from herding.store import Store, writer
 from herding.store.writer import Batch
 from herding.values import Attempt, HistoryFilter
 from tests.support.database import reserve
@@ -68,6 +68,19 @@ async def test_a_caller_without_limits_waits_only_while_the_database_fails(store
     await store.admit(outcome(3, status="running"), limits=(), tokens=5)
     await store.check()
     assert len(await ids(store)) == 3
+
+
+async def test_what_nobody_waits_for_is_written_with_the_next_job_or_soon_by_itself(
+    store: Store, commits: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    await store._writer.add(lambda _batch: written.append(1), awaited=False)
+    assert (written, len(commits)) == ([1], 1)
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 3600)
+    first = store._writer.add(lambda _batch: written.append(2), awaited=False)
+    second = store._writer.add(lambda _batch: written.append(3))
+    await asyncio.gather(first, second)
+    assert (written, len(commits)) == ([1, 2, 3], 2)
 
 
 async def test_many_callers_share_few_commits(store: Store, outcome, busy_writer, commits: list[object]) -> None:

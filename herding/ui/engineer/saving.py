@@ -95,13 +95,7 @@ def _saved_at(edited: EditedPrompt, draft: StoredDraft) -> Markup:
     number, newest = edited.base, edited.saved.newest
     old = 0 < number < newest and edited.changed
     base = f" · based on v{number}, latest is v{newest}" if old else None
-    state = (
-        chip("New", "accent")
-        if edited.new
-        else chip("Unsaved changes", "accent")
-        if edited.changed
-        else chip("✓", "good")
-    )
+    state = chip("New" if edited.new else "Unsaved changes", "accent") if edited.new or edited.changed else None
     return el("p", state, " Draft saved ", time_tag(draft.saved_at), base, cls="muted")
 
 

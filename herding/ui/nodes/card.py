@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY, MANAGE_NODES, SWITCH_MODEL
-from herding.nodes.catalog import kind_label
 from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, duration, el, key_values, plural, state_chip
@@ -58,7 +57,7 @@ def head(node: NodeInfo, key: str) -> Markup:
         "header",
         f"{key}-head",
         el("h2", node.name),
-        el("span", kind_label(node.kind), cls="muted"),
+        el("span", node.label, cls="muted"),
         state_chip(node.status.state) if node.status.state != "ready" or node.answers else None,
         _health(node.health),
         chip("Draining", "warn", title="It gets no new requests") if node.draining else None,
@@ -86,7 +85,7 @@ def off_line(node: NodeInfo, *, added: bool) -> Markup:
     """Return a node that is not configured, as one line."""
     key = f"node-{slug(node.name)}"
     text = el("span", node.status.detail or "Off", cls="muted one-line", title=node.status.detail or None)
-    kind = el("span", kind_label(node.kind), cls="muted small")
+    kind = el("span", node.label, cls="muted small")
     return live(
         "li",
         f"{key}-off",

@@ -11,10 +11,11 @@ import pytest
 from herding.access.operations import SAVE
 from herding.errors import AccessError, NotFoundError, StoreError, UserError
 from herding.prompts.edits import Edits
-from herding.values import Parameters, Request
-from tests.support.herding import ADMIN, GUEST
+from herding.values import SPECIALIST, Parameters, Request
+from tests.support.herding import ADMIN, GUEST, herding
+from tests.support.nodes import echo
 from tests.support.people import principal
-from tests.ui.conftest import Desktop
+from tests.ui.conftest import Desktop, layout
 from tests.ui.conftest import opened as started
 from tests.ui.engineer.pages import Form, content, kept, opened
 
@@ -194,6 +195,19 @@ async def test_a_new_prompt_is_created_kept_and_saved(desktop: Desktop) -> None:
     await form.press("save")
     assert "Saved v1" in form
     assert (desktop.place.prompts / "mail" / "short.yaml").exists()
+
+
+async def test_a_new_prompt_leaves_out_the_bundled_specialist_and_ends(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo("local", SPECIALIST, "echo")) as place:
+        built = layout(place.orchestrator)
+        desktop = Desktop(place, built.page, built.demo)
+        place.write("a", f"name: A\ntarget_models: [{SPECIALIST}, echo]\nvariables: {{}}\nprompt: hi\n")
+        await desktop.post("engineer/new", new_key="fresh", starter="empty")
+        form = await opened(desktop, "fresh")
+        await form.press("save")
+        saved = await place.orchestrator.prompts.get("fresh", ADMIN)
+        assert saved.target_models == ("echo",)
+        assert saved.content["parameters"] == {"max_tokens": 500}
 
 
 @pytest.mark.parametrize("starter", ["empty", "chat", "classify", "extract", "summarize", "raw"])
