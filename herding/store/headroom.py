@@ -19,7 +19,7 @@ MAX_ACCOUNTS = 10_000
 
 @dataclass(slots=True)
 class _Use:
-    """What one account used with its latest commit, and what was queued to be entered since."""
+    """The use of one account: with its latest commit, and queued to be entered since."""
 
     committed: Sums = field(default_factory=dict)
     waiting: Sum = field(default_factory=lambda: Sum(0, 0, 0, 0))

@@ -23,7 +23,7 @@ LARGEST_BATCH = 500
 """Jobs of one transaction; more would delay the first of them."""
 
 IDLE_SECONDS = 0.001
-"""How long a job that nobody waits for may stay in the queue, if no other comes that is written at once."""
+"""Time limit of a job without a waiting caller in the queue, if no other comes that is written at once."""
 
 ATTEMPTS = 2
 """Attempts of a batch that meets a lock; each waits as long as the database does."""
