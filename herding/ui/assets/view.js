@@ -167,9 +167,10 @@ document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detai
 document.addEventListener("stale", ({ detail }) => {
   delete document.querySelector(`.view[data-view="${detail.value}"]`)?.dataset.opened;
 });
-document.addEventListener("address", ({ detail }) => {
+document.addEventListener("address", ({ detail, target }) => {
   const { elt: _, ...fields } = detail;
-  setAddress(fields);
+  const view = target.closest?.(".view")?.dataset.view;
+  if (!view || view === tabOf(here)) setAddress(fields); // a late reply must not change the address of another tab
 });
 
 // Errors of requests.

@@ -13,7 +13,7 @@ from herding.errors import NotFoundError, UserError
 from herding.nodes.catalog import REMOTE_KINDS
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
+from herding.ui.kit.format import el, empty_state, join, plural, success
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
@@ -29,6 +29,7 @@ from herding.ui.nodes.form import (
 from herding.ui.nodes.models import TARGET, slug, small_models
 from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
+from herding.values.sizes import format_size
 
 PAGE_SIZE = 24
 """Cards that are shown at first; more on request."""
@@ -96,7 +97,7 @@ class NodesTab(View):
         """Delete the files of a model."""
         model = call.text("model")
         size = await self._orchestrator.nodes.delete_model_files(call.path["node"], model, call.principal)
-        return Reply(await self._live(call), notice=f"Files of {model} deleted ({byte_size(size)}).")
+        return Reply(await self._live(call), notice=f"Files of {model} deleted ({format_size(size)}).")
 
     @fragment("GET", "/{node}/small", SWITCH_MODEL)
     async def small(self, call: Call) -> Markup:
