@@ -28,6 +28,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
+from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
 from herding.api.sockets import bind
@@ -46,7 +47,6 @@ from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
-from herding.people.open_responses import OpenResponses
 from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.settings import (

@@ -160,7 +160,7 @@ def _completed(message: Message, attachments: Sequence[Fields], fields: Fields) 
 
 def _refuse_size(template: Template, values: Mapping[str, Value]) -> None:
     """Raise UserError, before anything is rendered, if many placeholders would multiply long values."""
-    if rendered_size(template.texts(), values) > MAX_CHARS:
+    if rendered_size(template.texts, values) > MAX_CHARS:
         raise UserError(f"With these values the prompt has more than {MAX_CHARS:,} characters. Shorten a value.")
 
 

@@ -85,11 +85,11 @@ class Preparer:
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
         retrieved = await self._fill_context(prompt, values, request, who)
+        turns = _checked_turns(request)
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value)
         if prompt.filters:
             check_filters(prompt.filters, parameters, self._plugins)
-        turns = _checked_turns(request)
         rendered = compose(
             prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
         )

@@ -248,7 +248,7 @@ class Selector:
         last: bool,
     ) -> Assignment:
         """Take the place and the permit; of the `last` nodes for a request, even an ejected one gives it."""
-        fleet = self._fleet
+        fleet, reason = self._fleet, _reason(state, choice, candidate, len(nodes))
         permit, slot = fleet.health.acquire(candidate.node, last=last), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
@@ -256,7 +256,7 @@ class Selector:
             candidate=candidate,
             node=nodes[candidate.node],
             policy=ASKED if state.request.model else choice.policy,
-            reason=_reason(state, choice, candidate, len(nodes)),
+            reason=reason,
             considered=considered,
             slot=slot,
             permit=permit,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 
 from herding.store import Store, search, search_index
 from herding.values import Choice, HistoryFilter
+from tests.support.database import reserve
 
 MINUTE = 60_000
 
@@ -139,12 +140,12 @@ async def test_erased_texts_are_found_no_more(store: Store, outcome) -> None:
 
 
 async def test_a_request_without_an_end_is_found(store: Store, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     assert await found(store, "BEGUN") == [1]
 
 
 async def test_what_was_interrupted_is_indexed_too(store: Store, url: str, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     await store.close()
     again = await Store.open(url)
     assert await again.index() == 1

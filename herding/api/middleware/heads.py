@@ -1,4 +1,7 @@
-"""Refusal of requests whose head is ambiguous: a header twice that may be there once, or a Host that is not ours."""
+"""The head of a request: the client's address, scheme and host behind reverse proxies, and what is refused by it.
+
+A head is ambiguous that has a header twice which may be there once, and wrong with a Host that is not ours.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from herding.api.http.errors import Problem
 from herding.errors import UserError
 
+_SCHEMES = {"http": {b"http": "http", b"https": "https"}, "websocket": {b"http": "ws", b"https": "wss"}}
+
+_CLAIMS = frozenset({b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-gradio-server"})
+"""Headers from which Gradio builds addresses, no matter who sent them."""
+
 _ONCE = frozenset({b"authorization", b"host", b"origin", b"content-type", b"idempotency-key", b"sec-fetch-site"})
 """Headers of which a proxy may read the first, and the app the last."""
 
@@ -19,8 +27,35 @@ MAX_HOST_BYTES = 260
 """Host headers that are remembered as accepted, and the longest of them."""
 
 
+class ProxyHeadersMiddleware:
+    """ASGI middleware that takes address, scheme and host from the header entries that `hops` trusted proxies appended.
+
+    Earlier entries, which a client can forge, are ignored. Those of no trusted proxy are removed.
+    """
+
+    def __init__(self, app: ASGIApp, *, hops: int) -> None:
+        self._app, self._hops = app, hops
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] not in _SCHEMES:
+            return self._app(scope, receive, send)
+        if self._hops:
+            addresses = _header_entries(scope, b"x-forwarded-for")
+            if len(addresses) >= self._hops:
+                scope["client"] = (addresses[-self._hops].decode("latin-1"), 0)
+            schemes = _header_entries(scope, b"x-forwarded-proto")
+            if schemes:
+                scope["scheme"] = _SCHEMES[scope["type"]].get(schemes[-1].lower(), scope["scheme"])
+        if any([key in _CLAIMS for key, _ in scope["headers"]]):
+            host = _header_entries(scope, b"x-forwarded-host")[-1:] if self._hops else []
+            removed = _CLAIMS | {b"host"} if host else _CLAIMS
+            kept = [(key, value) for key, value in scope["headers"] if key not in removed]
+            scope["headers"] = [*((b"host", value) for value in host), *kept]
+        return self._app(scope, receive, send)
+
+
 class HeadMiddleware:
-    """ASGI middleware that refuses such requests with an error in the shape of the API."""
+    """ASGI middleware that refuses ambiguous and wrong heads with an error in the shape of the API."""
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str]) -> None:
         self._app = app
@@ -59,6 +94,10 @@ class _HostRefusal:
         if message["type"] == "http.response.start":
             text = "This host name is not accepted here. The operator can add it to HERDING_TRUSTED_HOSTS."
             await _refuse(text, self._scope, self._receive, self.original)
+
+
+def _header_entries(scope: Scope, name: bytes) -> list[bytes]:
+    return [part.strip() for key, value in scope["headers"] if key == name for part in value.split(b",")]
 
 
 async def _refuse(message: str, scope: Scope, receive: Receive, send: Send) -> None:
