@@ -325,10 +325,11 @@ class Pipeline:
                 async for chunk in chunks:
                     if permit.trial and (chunk.text or chunk.deltas):
                         permit.first_token()
-                    if (delta := run.received.add(chunk)) and (run.is_streamed or run.filters):
-                        yield delta
+                    delta = run.received.add(chunk)
                     if run.received.complete:  # the node may end by itself, and so report its exact usage
                         call.end_within(GRACE_SECONDS)
+                    if delta and (run.is_streamed or run.filters):
+                        yield delta
             if isinstance(call, ReadingCall):
                 run.made = call.made
             responded = not run.stopped
