@@ -28,6 +28,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
+from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
 from herding.api.sockets import bind
@@ -46,7 +47,6 @@ from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
-from herding.people.open_responses import OpenResponses
 from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.settings import (
@@ -257,7 +257,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
 def _configure_gradio(home: Path) -> None:
     """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _create(cache)
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_TEMP_DIR=str(cache / "gradio"),
@@ -345,7 +345,7 @@ def main_discord(**overrides: Any) -> int:
     """
 
     def serve_bot(settings: Settings) -> None:
-        _create_home(settings.home)
+        _create(settings.home)
         asyncio.run(serve_discord(settings))
 
     return _run(serve_bot, overrides)
@@ -356,14 +356,16 @@ def _serve_app(settings: Settings) -> None:
         log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
     parse_url(settings.database_url)
     sockets = bind(settings.host, settings.port)
-    _create_home(settings.home)
+    _create(settings.home)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
         runner.run(serve(settings, sockets))
 
 
 def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
     """Run a program with the settings, and return its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -380,11 +382,19 @@ def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> i
     return 0
 
 
-def _create_home(home: Path) -> None:
+class LineFormatter(logging.Formatter):
+    """Keeps a record on one line: names and messages that callers and servers choose are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def _create(directory: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise ConfigError(f"'{home}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
+        raise ConfigError(f"'{directory}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
 
 
 if __name__ == "__main__":

@@ -159,7 +159,6 @@ class Orchestrator:
             learning=self._learning,
             active=self._active,
             metrics=self._metrics,
-            clock=clock,
             plugins=plugins,
         )
         self.history = History(store)

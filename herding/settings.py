@@ -97,7 +97,9 @@ def _default_prompts(data: dict[str, Any]) -> Path:
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
 _HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
-_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+"""The form of a root path; it must not lead to another host or upwards."""
+
 _HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON_SECRETS = frozenset(
     {"changeme", "change-me", "change_me", "password", "passw0rd", "administrator", "your-token", "your-secret"}
@@ -304,7 +306,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_path(cls, given: str) -> str:
         path = given.rstrip("/")
-        if path and not _ROOT_PATH.fullmatch(path):
+        if path and not ROOT_PATH.fullmatch(path):
             raise ValueError(f"'{given}' is not a path; write /herding")
         return path
 

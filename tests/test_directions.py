@@ -49,7 +49,7 @@ def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
         ("herding/serving/pipeline.py", "from herding.engine.loading import load"),
         ("herding/nodes/x.py", "import herding.engine.api"),
         ("herding/engine/x.py", "from herding.yaml_files import StrictModel"),
-        ("herding/ui/x.py", "from herding.api.shield import SecurityHeadersMiddleware"),
+        ("herding/ui/x.py", "from herding.api.middleware.open_responses import OpenResponseMiddleware"),
         ("herding/api/x.py", "from herding.ui import page"),
         ("herding/mcp/x.py", "from herding.api.app import create_app"),
         ("herding/api/x.py", "from mcp.server.lowlevel import Server"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from herding.api.sockets import bind
-from herding.main import _tune_interpreter, main
+from herding.main import LineFormatter, _tune_interpreter, main
 from herding.settings import Settings, read_settings, secret
 
 Start = Callable[[], str]
@@ -98,6 +98,17 @@ def test_a_wrong_value_is_refused_before_anything_is_made(
     said = refused()
     assert f"key '{name}'" in said
     assert words in said
+
+
+def test_a_file_in_the_place_of_the_cache_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "nodes.yaml").write_text("nodes: [{kind: echo, name: echo, models: [echo]}]")
+    monkeypatch.setenv("HERDING_NODES", str(tmp_path / "nodes.yaml"))
+    home.mkdir()
+    (home / "cache").touch()
+    assert main() == 2
+    assert f"'{home / 'cache'}' can't be created" in caplog.records[-1].message
 
 
 def test_a_port_in_use_is_refused(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +198,10 @@ def test_garbage_is_collected_once_the_app_has_started() -> None:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
         sys.setswitchinterval(interval)
+
+
+def test_a_record_is_one_line_whatever_stands_in_it() -> None:
+    record = logging.LogRecord("herding", logging.INFO, "", 0, "load %s", ("a\nERROR\x1b[2J\u202e ünï",), None)
+    assert LineFormatter("%(name)s: %(message)s").format(record) == r"herding: load a\nERROR\x1b[2J\u202e ünï"
+    record.exc_text = "Traceback\n  its lines"
+    assert LineFormatter("%(message)s").format(record).endswith("\nTraceback\n  its lines")

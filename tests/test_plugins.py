@@ -21,6 +21,7 @@ from herding.orchestrator import built_in
 from herding.plugins import Plugins, hookimpl
 from herding.prompts.checks import Checks, judge
 from herding.routing.policies import BUILT_IN
+from herding.ui.nodes.card import card
 from herding.values import PluginInfo, Request
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
@@ -272,6 +273,45 @@ async def test_a_node_that_can_not_be_made_is_off(tmp_path: Path, install: Insta
     status = await nodes["mirror"].status()
     assert (status.state, status.detail) == ("off", "The plugin of its kind failed: OSError: no glass")
     assert nodes["echo"].serves == ("echo",)
+
+
+MONITOR = """
+    from typing import Literal
+    from herding.nodes.base import Node, NodeConfig
+    from herding.plugins import hookimpl
+    from herding.values import Chunk
+
+    class MonitorConfig(NodeConfig):
+        label = "Monitor node"
+        kind: Literal["monitor"]
+
+        def build(self, context):
+            return MonitorNode(self, models=["m"])
+
+    class MonitorNode(Node):
+        async def stream(self, call):
+            yield Chunk(text="hm", finish_reason="stop")
+
+    @hookimpl
+    def herding_node_kinds():
+        return [MonitorConfig]
+    """
+
+
+async def test_a_node_of_a_plugin_keeps_its_settings_and_the_page_names_its_kind(
+    tmp_path: Path, install: Install
+) -> None:
+    install("monitor", MONITOR)
+    entry = "{kind: monitor, name: m, concurrency: 3, prices: {m: {input: 1, output: 2}}, deadlines: {total: 5}}"
+    nodes = catalog.build(
+        catalog.read_herd(herd(tmp_path, f"nodes: [{entry}]"), loaded()), BuildContext(secret=lambda _: None)
+    )
+    node = nodes["m"]
+    assert (node.kind, node.concurrency, node.deadlines.total, list(node.prices)) == ("monitor", 3, 5, ["m"])
+    async with herding(tmp_path / "home", node) as place:
+        (info,) = await place.orchestrator.nodes.list_all(ADMIN)
+        assert (info.kind, info.label, info.concurrency) == ("monitor", "Monitor node", 3)
+        assert "Monitor node" in card(info, {}, ADMIN, added=False)
 
 
 async def test_a_node_whose_plugin_does_not_load_is_off(tmp_path: Path, install: Install) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from herding.access.prompt_patterns import split_pattern
+from herding.access.roles import split_pattern
 from herding.values import Limit, Principal
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationInfo, field_valida
 
 from herding import yaml_files
 from herding.access.operations import ADMINISTER, OLDER_TABS, PATHS, RIGHTS, TABS, USERS
-from herding.access.prompt_patterns import check_prompt_pattern
+from herding.access.roles import check_prompt_pattern
 from herding.errors import ConfigError, UserError
 from herding.values import MAX_INTERVAL_HOURS, Limit, LimitType, Principal
 from herding.yaml_files import StrictModel

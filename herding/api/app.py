@@ -12,21 +12,19 @@ from fastapi.telemetry import TelemetryConfig
 from herding import __version__
 from herding.api.http import errors
 from herding.api.http.origins import EXPOSED_HEADERS, AllowedOrigins
-from herding.api.http.query import QueryCheck
+from herding.api.http.request import QueryCheck
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
-from herding.api.middleware.heads import HeadMiddleware
+from herding.api.middleware.heads import HeadMiddleware, ProxyHeadersMiddleware
+from herding.api.middleware.open_responses import OpenResponseMiddleware, OpenResponses
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
-from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
-from herding.api.middleware.security_headers import SecurityHeadersMiddleware
 from herding.api.native import accounts, collections, history, infer, insights, nodes, prompts, ratings, usage, versions
 from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import Authenticator
-from herding.people.open_responses import OpenResponses
 
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
@@ -121,13 +119,8 @@ def add_middleware(
     )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts)
-    app.add_middleware(
-        SecurityHeadersMiddleware,
-        open_responses=open_responses,
-        frame_ancestors=frame_ancestors,
-        origins=origins,
-    )
+    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts, origins=origins)
     app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(OpenResponseMiddleware, open_responses=open_responses, frame_ancestors=frame_ancestors)
     if below_a_path:
         app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

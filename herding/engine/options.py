@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from herding.engine.embeddings.files import MINILM
-from herding.engine.model_files import CRIA, ModelSource, parse_source
+from herding.engine.model_files import ModelSource, parse_source
 from herding.errors import ConfigError
+from herding.values import SPECIALIST
 from herding.values.sizes import parse_size
 
 _RERANK_HELP = "reranker: a cross-encoder of sentence-transformers; repeatable"
@@ -57,7 +58,7 @@ class Options:
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line; an error in it exits with code 2 and a message on stderr."""
     given = _parser().parse_args(arguments)
-    models = [CRIA] if given.model is None else [model for model in given.model if model]
+    models = [SPECIALIST] if given.model is None else [model for model in given.model if model]
     offered = {source.id: source for source in [*given.added, *given.offer]}
     sources = [_known_or_parsed(model, offered) for model in models]
     return Options(

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
-from herding.access.prompt_patterns import allows_all
-from herding.access.roles import allows, require
+from herding.access.roles import allows, allows_all, require
 from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
 from herding.evaluation.version_matrix import (

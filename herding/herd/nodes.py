@@ -66,6 +66,7 @@ class Nodes:
                     running=load.running,
                     concurrency=load.concurrency,
                     draining=load.draining,
+                    label=getattr(self._plugins.node_kinds.get(node.kind), "label", "") or node.kind,
                 )
             )
         return found

@@ -15,7 +15,7 @@ from herding.access.roles import allows, require
 from herding.errors import ConflictError, HerdingError, NotFoundError, UserError
 from herding.herd.fleet import Fleet
 from herding.herd.test_call import send_test_prompt
-from herding.nodes.base import BuildContext, DisabledNode, Node
+from herding.nodes.base import BuildContext, DisabledConfig, DisabledNode, Node
 from herding.nodes.origin import Origin
 from herding.nodes.spec import NodeSpec, config_models, read_config, read_spec, reading_models, spec_secrets, spec_url
 from herding.nodes.ssrf_guard import SsrfGuard
@@ -209,7 +209,7 @@ class Registry:
 
     def _build(self, spec: NodeSpec) -> Node:
         context = BuildContext(secret=spec.secrets.get, transport=self._guard.transport(spec.url))
-        return spec.config.create(context)
+        return spec.config.build(context)
 
     def _restore(self, record: NodeRecord) -> Node:
         """Return the node of a record, or a disabled node."""
@@ -221,7 +221,7 @@ class Registry:
             except HerdingError as error:
                 reason = error.message
         log.warning("disable saved node (%s): %s", record.name, reason)
-        return DisabledNode(record.name, kind=record.kind, reason=reason)
+        return DisabledNode(DisabledConfig(kind=record.kind, name=record.name, reason=reason))
 
     def _record(self, spec: NodeSpec, origin: Origin, who: Principal) -> NodeRecord:
         sealed = self._cipher.encrypt(spec.secrets, _secret_context(spec.name, str(origin))) if spec.secrets else None

@@ -78,13 +78,7 @@ class NodeConfig(StrictModel):
 
     @abstractmethod
     def build(self, context: BuildContext) -> Node:
-        """Return the node, not started and without the configured prices."""
-
-    def create(self, context: BuildContext) -> Node:
         """Return the node, not started."""
-        node = self.build(context)
-        node.prices = self.prices
-        return node
 
 
 class RemoteConfig(NodeConfig):
@@ -148,24 +142,14 @@ class Node(ABC):
     A node that watches its server calls `came_back` when a model is served again.
     """
 
-    kind: ClassVar[str]
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        models: Sequence[str] = (),
-        deadlines: Deadlines | None = None,
-        concurrency: int | None = None,
-        capabilities: CapabilitiesConfig | None = None,
-    ) -> None:
-        self.name = name
-        self.configured = capabilities or CapabilitiesConfig()
+    def __init__(self, config: NodeConfig, *, models: Sequence[str] = ()) -> None:
+        self.name, self.kind = config.name, config.kind
+        self.configured = config.capabilities
         self._text_only = self.configured.over(TEXT_ONLY)
         self.models = tuple(models)
-        self.deadlines = deadlines or Deadlines()
-        self.concurrency = concurrency
-        self.prices: Mapping[str, Price] = {}
+        self.deadlines = config.deadlines
+        self.concurrency = config.concurrency
+        self.prices: Mapping[str, Price] = config.prices
         self.auto_switch: AutoSwitch | None = None
         self.came_back: Callable[[], None] = lambda: None
 
@@ -286,13 +270,21 @@ class Node(ABC):
         return False
 
 
-class DisabledNode(Node):
-    """Replaces a node of `kind` that cannot run; `reason` says what an operator must do."""
+class DisabledConfig(NodeConfig):
+    """Stands for a node of `kind` that cannot run; `reason` says what an operator must do."""
 
-    def __init__(self, name: str, *, kind: str, reason: str) -> None:
-        super().__init__(name)
-        self.kind = kind  # type: ignore[misc]  # the kind of the node that it replaces
-        self._reason = reason
+    reason: str
+
+    def build(self, context: BuildContext) -> DisabledNode:  # noqa: ARG002 (no collaborators needed)
+        return DisabledNode(self)
+
+
+class DisabledNode(Node):
+    """A node that is off."""
+
+    def __init__(self, config: DisabledConfig) -> None:
+        super().__init__(config)
+        self._reason = config.reason
 
     async def status(self) -> NodeStatus:
         return NodeStatus("off", detail=self._reason)

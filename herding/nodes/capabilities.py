@@ -158,8 +158,6 @@ def needs_of(
     *, messages: Iterable[Message], parameters: Parameters, own: Collection[str], prompts: Any
 ) -> tuple[Need, ...]:
     """Return what a request needs. `own` are the parameters that its caller gave; those of a prompt are optional."""
-    if not parameters.more and prompts is None and all([message.plain for message in messages]):
-        return ()
     needs = [*_needs_of_parameters(parameters.more, own), *_needs_of_messages(messages), *_needs_of_prompts(prompts)]
     return tuple({need.name: need for need in reversed(needs)}.values())[::-1]
 

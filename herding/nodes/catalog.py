@@ -14,7 +14,7 @@ from pydantic import Field, create_model, field_validator
 
 from herding import yaml_files
 from herding.errors import ConfigError
-from herding.nodes.base import BuildContext, DisabledNode, Node, NodeConfig, RemoteConfig
+from herding.nodes.base import BuildContext, DisabledConfig, DisabledNode, Node, NodeConfig, RemoteConfig
 from herding.nodes.echo import EchoConfig
 from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig
@@ -41,11 +41,6 @@ REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
 """The kinds that can be added while Herding runs."""
 
 
-def kind_label(kind: str) -> str:
-    """Return the name of a kind on the page; that of a plugin's kind is the kind itself."""
-    return (KINDS[kind].label if kind in KINDS else "") or kind
-
-
 class BuiltInKinds:
     """The kinds of this package, as a plugin like any other."""
 
@@ -63,7 +58,7 @@ class UnavailableConfig(NodeConfig):
     reason: str
 
     def build(self, context: BuildContext) -> Node:  # noqa: ARG002 (no collaborators needed)
-        return DisabledNode(self.name, kind=self.wanted, reason=self.reason)
+        return DisabledNode(DisabledConfig(kind=self.wanted, name=self.name, reason=self.reason))
 
 
 class Herd(StrictModel):
@@ -149,14 +144,14 @@ def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
 def _create(config: NodeConfig, context: BuildContext) -> Node:
     """Return a node; one of a plugin that can't be made is off, and harms no other."""
     if config.kind in KINDS or isinstance(config, UnavailableConfig):
-        return config.create(context)
+        return config.build(context)
     try:
-        node: Any = config.create(context)
+        node: Any = config.build(context)
         if not isinstance(node, Node):
             raise TypeError(f"build returned {type(node).__name__}, not a Node")
     except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
         reason = f"The plugin of its kind failed: {type(error).__name__}: {error}"[:500]
-        return DisabledNode(config.name, kind=config.kind, reason=reason)
+        return DisabledNode(DisabledConfig(kind=config.kind, name=config.name, reason=reason))
     _guard(node)
     return node
 

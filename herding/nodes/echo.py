@@ -32,16 +32,8 @@ class EchoConfig(NodeConfig):
 class EchoNode(Node):
     """Streams the last message (or the raw text) word by word; each word counts as a token."""
 
-    kind: ClassVar[str] = "echo"
-
     def __init__(self, config: EchoConfig) -> None:
-        super().__init__(
-            config.name,
-            models=config.models,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, models=config.models)
         self._delay = config.delay
 
     def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)

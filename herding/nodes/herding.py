@@ -52,7 +52,6 @@ class HerdingConfig(RemoteConfig):
 class HerdingNode(EngineNode):
     """Uses an engine that was started by somebody else."""
 
-    kind: ClassVar[str] = "herding"
     refresh_seconds: ClassVar[float] = 0.5
 
     def __init__(
@@ -62,13 +61,7 @@ class HerdingNode(EngineNode):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(
-            config.name,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            auto_switch=config.auto_switch,
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, auto_switch=config.auto_switch)
         value = secret(config.secret_env) or ""
         self._has_secret = bool(value) and is_header_value(value)
         if not self._has_secret:

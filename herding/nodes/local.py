@@ -20,7 +20,7 @@ from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine.client import EngineClient
 from herding.nodes.engine.node import EngineNode
-from herding.values import LoadProgress, NodeStatus
+from herding.values import SPECIALIST, LoadProgress, NodeStatus
 from herding.values.model_paths import expanded, is_model_path, model_id_of, split_path
 from herding.values.sizes import parse_size
 
@@ -42,7 +42,7 @@ class LocalConfig(NodeConfig):
     label: ClassVar[str] = "Local engine"
 
     kind: Literal["local"]
-    model: str = "herding/cria"
+    model: str = SPECIALIST
     resident: list[str] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])
@@ -116,21 +116,13 @@ class LocalNode(EngineNode):
     `directory` holds converted and downloaded models, and remembers the models that were added while Herding ran.
     """
 
-    kind: ClassVar[str] = "local"
     refresh_seconds: ClassVar[float] = 0.3
 
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None, directory: Path | None = None) -> None:
         config = config.with_paths_from(Path())
         self._directory = directory.absolute() if directory else None
         self._added = AddedModels(self._directory / f"{config.name}.json" if self._directory else None)
-        super().__init__(
-            config.name,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            auto_switch=config.auto_switch,
-            offers=_offers(config, self._added),
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, auto_switch=config.auto_switch, offers=_offers(config, self._added))
         self._config = config
         self._configured = _offers(config, ())
         self._loaded = config.initial

@@ -112,8 +112,6 @@ class OpenAIConfig(RemoteConfig):
 class OpenAINode(Node):
     """Sends messages to `/chat/completions`, raw text to `/completions`, texts to `/embeddings` and `/rerank`."""
 
-    kind: ClassVar[str] = "openai"
-
     def __init__(
         self,
         config: OpenAIConfig,
@@ -121,21 +119,13 @@ class OpenAINode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(
-            config.name,
-            models=config.models,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, models=config.models)
         self._config = config
         everything = config.capabilities.over(hosted_capabilities(httpx.URL(config.base_url).host))
         self._capabilities = {model: own.over(everything) for model, own in config.model_capabilities.items()}
         self._default_capabilities = everything
         key = secret(config.api_key_env) if config.api_key_env else None
-        self._key = (
-            key if key and key.isascii() and key.isprintable() else None
-        )  # a header can't carry other characters
+        self._key = key if key and http.is_header_value(key) else None
         self._secrets = Secrets([self._key] if self._key else [])
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._url = config.base_url.rstrip("/")

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 Address = IPv4Address | IPv6Address
 
 PORTS = {"http": 80, "https": 443}
-URL_FORM = "a URL must be http:// or https://, a host without user name, then port and path"
+URL_FORM = "a URL begins with http:// or https://, then a host without user name, port and path"
 MAX_URL_CHARS = 200_000
 """A URL may contain a whole prompt."""
 

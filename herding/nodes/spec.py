@@ -126,6 +126,8 @@ def read_config(fields: Mapping[str, Any]) -> RemoteConfig:
         reason = "unknown field" if first["type"] == "extra_forbidden" else reason
         message = f"{field}: {reason}." if field else f"{reason[:1].upper()}{reason[1:]}."
         raise UserError(message, param=field or None) from None
+    except UnicodeEncodeError:  # a reason with such a text in it
+        raise UserError("A field has half of a surrogate pair, which is not a character. Remove it.") from None
     except RecursionError:
         raise UserError("The body is nested too deeply.", param="body") from None
 

@@ -152,8 +152,6 @@ class TemplateConfig(RemoteConfig):
 class TemplateNode(Node):
     """Sends the filled template for each call and extracts the text from the response, which may be a stream."""
 
-    kind: ClassVar[str] = "template"
-
     def __init__(
         self,
         config: TemplateConfig,
@@ -161,13 +159,7 @@ class TemplateNode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(
-            config.name,
-            models=config.models,
-            deadlines=config.deadlines,
-            concurrency=config.concurrency,
-            capabilities=config.capabilities,
-        )
+        super().__init__(config, models=config.models)
         values = {name: secret(source) for name, source in config.secrets.items()}
         self._missing = sorted(config.secrets[name] for name, value in values.items() if not value)
         self._secrets = {name: value for name, value in values.items() if value}

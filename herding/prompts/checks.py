@@ -13,7 +13,6 @@ from herding.plugins import hookimpl
 from herding.plugins.hooks import Check
 from herding.prompts.json_schema import check_schema, find_mismatch
 from herding.prompts.patterns import check_pattern, matches_anywhere
-from herding.prompts.reasoning import overlap
 from herding.values import CheckResult
 from herding.yaml_files import FieldError, StrictModel
 
@@ -64,7 +63,9 @@ class BuiltInChecks:
         return dict(_BY_NAME)
 
 
-_NO_CHECKS = Checks()
+NO_CHECKS = Checks()
+"""The checks of a prompt without any."""
+
 _FENCE = re.compile(r"\A\s*(?P<fence>`{3,9}+|~{3,9}+)[^\n`]*+\n(?P<inside>.*?)(?P=fence)\s*\Z", re.DOTALL)
 
 
@@ -107,11 +108,15 @@ class Trimmer:
         return rest[: len(rest) - begun].rstrip() if begun else rest
 
 
+def overlap(text: str, marker: str) -> int:
+    """Return the number of characters at the end of `text` that may be the beginning of `marker`."""
+    longest = min(len(text), len(marker) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(marker[:size])), 0)
+
+
 def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
     """Judge the trimmed `answer`. The result names the first check that failed."""
-    if checks == _NO_CHECKS:
-        return CheckResult()
-    if checks.model_copy(update={"plugins": None}) == _NO_CHECKS:  # those of plugins are judged by them
+    if not any(value is not None for name, value in checks if name != "plugins"):  # those of plugins are judged by them
         return CheckResult()
     reason = _failure(checks, answer, marker_seen=marker_seen)
     return CheckResult(ok=reason is None, reason=reason)

@@ -13,10 +13,11 @@ from herding.prompts.checks import Checks
 from herding.prompts.model import Prompt, Template
 from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import family_of, insert, insert_guarded, rendered_size
-from herding.prompts.variables import Value, clean_parameter, show
+from herding.prompts.variables import Value, clean_parameter
 from herding.values import TEXT_PARTS, Fields, Message, Request, bounded
 
 SYSTEM_ROLES = ("system", "developer")
+TOOL_ROLES = ("tool", "function")
 PART_CHARS = 4_000
 """The estimated size of an image or another part that is no text, in bytes of input."""
 
@@ -55,22 +56,30 @@ class RenderedPrompt:
         if self.messages is None:
             return self
         start, end = self.head + count, len(self.messages) - self.tail
-        while start < end and self.messages[start].role in ("tool", "function"):
+        while start < end and self.messages[start].role in TOOL_ROLES:
             start += 1  # results need the call before them
         kept = self.messages[: self.head] + self.messages[start:]
         return RenderedPrompt(kept, None, self.variant, self.head, tail=self.tail)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """True if nothing but text is in it: no message has other parts, further fields, or the result of a tool."""
+        messages = self.messages or ()
+        return all([m.parts is None and not m.fields and m.role not in TOOL_ROLES for m in messages])
 
     @cached_property
     def stored_text(self) -> str:
         """The input as the history keeps it: the raw text, or the messages as a JSON list."""
         if self.messages is None:
             return self.text or ""
+        if self.is_text:
+            return _to_json([{"role": message.role, "content": message.content} for message in self.messages])
         return _to_json([stored_message(message) for message in self.messages])
 
     @cached_property
     def size(self) -> int:
         """The size of the input in bytes, for estimates; images and the like count as a few thousand each."""
-        if self.messages is None or all([message.parts is None for message in self.messages]):
+        if self.messages is None or self.is_text or all(message.parts is None for message in self.messages):
             return utf8_size(self.stored_text)
         texts = (_to_json({**message.fields, "content": message.content}) for message in self.messages)
         parts = sum(part.get("type") not in TEXT_PARTS for message in self.messages for part in message.parts or ())
@@ -109,9 +118,8 @@ def compose(
     `attachments` and `fields` are added to that message, and the messages `after` follow it.
     """
     template, variant = choose_template(prompt, values)
-    said = {name: show(value) for name, value in values.items()}
-    _refuse_size(template, said)
-    raw = tuple([(family, insert_guarded(text, said)) for family, text in (template.families or {}).items()])
+    _refuse_size(template, values)
+    raw = tuple([(family, insert_guarded(text, values)) for family, text in (template.families or {}).items()])
     system, turns = _split_system(turns, template) if turns else ((), ())
     if template.prompt is not None:
         if turns or system:
@@ -122,8 +130,8 @@ def compose(
             raise UserError("This prompt is raw text and takes text only. Remove the other parts.", param="messages")
         if fields:
             raise UserError(f"This prompt is raw text. Remove {', '.join(sorted(fields))}.", param="messages")
-        return RenderedPrompt(text=insert_guarded(template.prompt, said), variant=variant, families=raw)
-    written = [Message(m.role, insert(m.content, said)) for m in template.messages or ()]
+        return RenderedPrompt(text=insert_guarded(template.prompt, values), variant=variant, families=raw)
+    written = [Message(m.role, insert(m.content, values)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true) and takes no earlier turns. Remove them.")
     last = _completed(written[-1], attachments, fields or {}) if attachments or fields else written[-1]
@@ -150,9 +158,9 @@ def _completed(message: Message, attachments: Sequence[Fields], fields: Fields) 
     return Message("user", message.content, parts, fields)
 
 
-def _refuse_size(template: Template, said: Mapping[str, str]) -> None:
+def _refuse_size(template: Template, values: Mapping[str, Value]) -> None:
     """Raise UserError, before anything is rendered, if many placeholders would multiply long values."""
-    if rendered_size(template.texts(), said) > MAX_CHARS:
+    if rendered_size(template.texts, values) > MAX_CHARS:
         raise UserError(f"With these values the prompt has more than {MAX_CHARS:,} characters. Shorten a value.")
 
 

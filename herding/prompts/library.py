@@ -51,7 +51,7 @@ class Library:
 
     `refresh`, `check_all`, `save`, `text` and `delete` block: call them from a thread. They run one at a time.
     `missing` returns why a part of a prompt that comes from plugins, such as the `response filter` of a name, is not
-    there; a file that needs it does not load then.
+    there; a file that needs it does not load then. `snapshot` has the prompts as read by the last refresh.
     """
 
     def __init__(self, directory: Path, *, missing: Missing | None = None) -> None:
@@ -59,18 +59,13 @@ class Library:
         self._lock = threading.RLock()
         self._stamps: dict[Path, Stamp] | None = None
         self._known: dict[Path, tuple[Stamp, list[LoadedPrompt]]] = {}
-        self._snapshot = Snapshot(MappingProxyType({}))
+        self.snapshot = Snapshot(MappingProxyType({}))
         self._names = KeySpellings()
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The prompts as read by the last refresh."""
-        return self._snapshot
 
     def get(self, key: str) -> LoadedPrompt:
         """Return the prompt with this key. Raises NotFoundError."""
         try:
-            return self._snapshot.prompts[key]
+            return self.snapshot.prompts[key]
         except KeyError:
             raise prompt_not_found(key) from None
 
@@ -79,16 +74,16 @@ class Library:
         with self._lock:
             stamps = self._scan()
             if stamps != self._stamps:
-                self._snapshot = self._read(stamps)
-                self._names = KeySpellings(self._snapshot.prompts)
+                self.snapshot = self._read(stamps)
+                self._names = KeySpellings(self.snapshot.prompts)
                 self._stamps = stamps
-            return self._snapshot
+            return self.snapshot
 
     def is_deleted(self, key: str, file: str) -> bool:
         """Return whether the prompt's `file` was deleted, and is not just broken or missing with its directory."""
-        unread = self._snapshot.unread
+        unread = self.snapshot.unread
         mine = {file, *(f"{key}{suffix}" for suffix in directory.SUFFIXES)}
-        return key not in self._snapshot.prompts and self._directory.is_dir() and not mine & unread
+        return key not in self.snapshot.prompts and self._directory.is_dir() and not mine & unread
 
     def relative_path(self, found: LoadedPrompt) -> str:
         """Return the path of a prompt's file relative to the directory."""
@@ -155,7 +150,7 @@ class Library:
         """Return the prompt as its file holds it now. Reads the directory again only if that file changed."""
         if self._stamps is None:
             self.refresh()
-        old = self._snapshot.prompts.get(key)
+        old = self.snapshot.prompts.get(key)
         paths = [old.file] if old else [self._directory / f"{key}{suffix}" for suffix in directory.SUFFIXES]
         if any(_stamped(path) != (self._stamps or {}).get(path) for path in paths):
             return self.refresh().prompts.get(key)
@@ -173,7 +168,7 @@ class Library:
             return
         self._known[path] = (stamp, [found])
         self._stamps = {**self._stamps, path: stamp}
-        self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, found.key: found}))
+        self.snapshot = replace(self.snapshot, prompts=MappingProxyType({**self.snapshot.prompts, found.key: found}))
         self._names.add(found.key)
 
     def text(self, key: str, digest: str) -> str | None:
@@ -181,7 +176,7 @@ class Library:
 
         Returns None if the file has another `digest`, holds several prompts, or has parts without effect.
         """
-        old = self._snapshot.prompts.get(key)
+        old = self.snapshot.prompts.get(key)
         if old is None or old.shared or old.notes or old.digest != digest:
             return None
         try:
@@ -248,8 +243,7 @@ class Library:
         stamps: dict[Path, Stamp] = {}
         for path in sorted(self._paths()):
             with contextlib.suppress(FileNotFoundError):
-                if path.is_file():
-                    stamps[path] = _stamp(path.stat())
+                stamps[path] = _stamp(path.stat() if path.is_file() else path.lstat())
         return stamps
 
     def _paths(self) -> Iterator[Path]:
@@ -269,7 +263,7 @@ class Library:
         known, self._known = self._known, {}
         if not self._directory.is_dir():
             broken.append(ConfigError("the directory of prompts does not exist", file=self._directory.name))
-        held = {loaded.file for loaded in self._snapshot.prompts.values() if loaded.prompt.alias}
+        held = {loaded.file for loaded in self.snapshot.prompts.values() if loaded.prompt.alias}
         for path, stamp in sorted(stamps.items(), key=lambda item: item[0] not in held):  # they keep their aliases
             try:
                 found = known[path][1] if path in known and known[path][0] == stamp else self._load(path)
@@ -305,6 +299,8 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[LoadedPrompt]:
+        if not path.is_file():  # to read a pipe or a device could take forever
+            raise ConfigError("this is not a file, or a link to none", file=self._shown(path))
         source = yaml_files.read(path, shown=self._shown(path))
         loaded = self._prompts(source, path)
         for found in loaded:

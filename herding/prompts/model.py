@@ -62,8 +62,9 @@ class Template(StrictModel):
         check_families(families or {})
         return families
 
+    @cached_property
     def texts(self) -> list[str]:
-        """Return every text of the template that may contain placeholders."""
+        """Every text of the template that may contain placeholders."""
         raw = [] if self.prompt is None else [self.prompt]
         return [*raw, *[message.content for message in self.messages or ()], *(self.families or {}).values()]
 
@@ -251,7 +252,7 @@ class Prompt(Body):
 
     @model_validator(mode="after")
     def _placeholders_are_declared(self) -> Prompt:
-        for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
+        for name in (name for template in self.templates() for text in template.texts for name in placeholders(text)):
             if name not in self.all_variables:
                 advice = f"For literal braces, write \\{{{{{name}}}}}"
                 raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables. {advice}")
@@ -307,7 +308,7 @@ class Prompt(Body):
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Parts of the text that do not do what their author may expect: the syntax of other template languages."""
-        texts = (text for template in self.templates() for text in template.texts())
+        texts = (text for template in self.templates() for text in template.texts)
         found = tuple(find_foreign_syntax(texts, self.all_variables.keys()))
         if self.target_models and not self.has_text:
             found = (*found, "target_models has no effect: each step uses the models of its own prompt.")

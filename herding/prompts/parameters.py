@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -102,8 +102,9 @@ class PromptParameters(StrictModel):
                 raise ValueError(f"'{name}' can't be set here")
         return given
 
+    @cached_property
     def value(self) -> Parameters:
-        """Return the parameters as a call takes them."""
+        """The parameters as a call takes them."""
         own = Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
         names = self.model_fields_set - _OWN
         if not names:
@@ -149,7 +150,7 @@ def _checked(parameters: Parameters) -> Parameters:
             message = f"Parameter '{name}' contains a value that JSON cannot represent, or is nested too deep."
             raise UserError(message, param=name) from None
     try:
-        return PromptParameters.model_validate({**known, **({"extra_body": extra} if extra else {})}).value()
+        return PromptParameters.model_validate({**known, **({"extra_body": extra} if extra else {})}).value
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "parameters"

@@ -137,19 +137,20 @@ class Senders:
 class Permit:
     """The permission for one call of a node, and the report of its result. Only the first report counts.
 
-    `probe`: the call is our own and not a caller's. As a context manager it reports a cancelled call at the end.
+    `probe`: the call is our own and not a caller's. `ended` is true after the report. As a context manager it reports a
+    cancelled call at the end.
     """
 
     def __init__(self, breaker: CircuitBreaker, era: int, *, trial: bool, probe: bool = False) -> None:
         self._breaker, self.era, self.trial, self.probe = breaker, era, trial, probe
-        self._ended = False
+        self.ended = False
 
     def first_token(self) -> None:
         """Report that the node began to respond, which ends a trial before a long response does.
 
         It counts for nothing else, since a node may break off every response. The end is reported as well.
         """
-        if self.trial and not self._ended:
+        if self.trial and not self.ended:
             self._breaker.record_response(self)
 
     def succeeded(self) -> None:
@@ -171,8 +172,8 @@ class Permit:
         self.cancelled()
 
     def _end(self, error: HerdingError | None, *, cancelled: bool = False, sender: Sender | None = None) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self._breaker.end(self, error, cancelled=cancelled, sender=sender)
 
 
@@ -295,8 +296,9 @@ class CircuitBreaker:
         """Take note that the node responds; a trial makes it healthy."""
         if permit.era != self._era:
             return
+        if self.failures_in_a_row:
+            self._failed_in_a_row.clear()
         self.failures_in_a_row = self._rests = self._suspicions = self._misconfigured = 0
-        self._failed_in_a_row.clear()
         if self._ejected_until is not None:
             self._begin_era()
             permit.era = self._era

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -30,8 +31,11 @@ from herding.values import (
 SIDE_BY_SIDE = 8
 """Steps and items of one chain that run at the same time, at most."""
 
+Begin = Callable[[PreparedRequest], RequestRun]
+"""Returns the run of a prepared request."""
+
 Process = Callable[[RequestRun], AsyncGenerator[Event, None]]
-"""Takes a prepared request to its end."""
+"""Takes it to its end."""
 
 
 class ChainRun(RequestRun):
@@ -98,8 +102,8 @@ class ChainRun(RequestRun):
 
     def receive_text(self) -> None:
         """Record that the response has begun."""
-        if self.first_token_ms is None:
-            self.first_token_ms = self.elapsed_ms
+        if self.received.began_at is None:
+            self.received.began_at = time.perf_counter()
 
     async def judge(self, plugins: Plugins) -> None:  # noqa: ARG002 - the step whose response it is was judged
         """Record the time; the step that made the response was judged."""
@@ -213,10 +217,10 @@ class _Part:
 
 
 class ChainRunner:
-    """Runs the steps of chains. `process` takes the request of a step to its end, as any other request."""
+    """Runs the steps of chains: `begin` makes the run of each, and `process` takes it to its end, as any other."""
 
-    def __init__(self, preparer: Preparer, process: Process, plugins: Plugins) -> None:
-        self._preparer, self._process, self._plugins = preparer, process, plugins
+    def __init__(self, preparer: Preparer, begin: Begin, process: Process) -> None:
+        self._preparer, self._begin, self._process = preparer, begin, process
 
     async def run(self, run: ChainRun) -> AsyncGenerator[Event, None]:
         """Run all steps and yield their changes, and the response of the last one as it comes.
@@ -363,7 +367,7 @@ class ChainRunner:
             prepared = await self._preparer.prepare_step(
                 run.request, call.planned, call.values, name=call.step_name, is_last=call.is_last
             )
-        return new_run(prepared, self._plugins)
+        return self._begin(prepared)
 
     def _ended(self, run: ChainRun, call: _StepCall, outcome: Outcome) -> StepChanged:
         """Record the end of a call. Raises UserError for a response without the fields of the step."""
@@ -375,11 +379,6 @@ class ChainRunner:
             call.outputs = call.planned.step.filled(outcome.answer)
         state: StepState = "succeeded" if call.position is None else "running"
         return _change(run, call.name, state, call, shown="succeeded", text=outcome.answer)
-
-
-def new_run(prepared: PreparedRequest, plugins: Plugins) -> RequestRun:
-    """Return the record of a request that starts."""
-    return RequestRun(prepared, plugins) if prepared.chain is None else ChainRun(prepared)
 
 
 def _holds(step: Step, values: Mapping[str, Any]) -> bool:

@@ -188,7 +188,7 @@ def _call(prompt: Prompt, sizes: Sizes, request: Request) -> PlannedCall:
         found = prompt.retrieval.max_tokens * OUTPUT_BYTES_PER_TOKEN
         sizes = {**sizes, prompt.retrieval.into: max(found, sizes.get(prompt.retrieval.into, 0))}
     read = max(_template_size(template, sizes) for template in prompt.templates())
-    parameters: Parameters = request.parameters.over(prompt.parameters.value())
+    parameters: Parameters = request.parameters.over(prompt.parameters.value)
     most = Usage(-(-read // BYTES_PER_TOKEN), parameters.output_limit or ANSWER_TOKENS)
     return PlannedCall(prompt, request.model, most)
 

@@ -4,7 +4,7 @@ Prompts, chats, completions, embeddings and scores of documents all take it. Eac
 small object:
 
 prepare     `Preparer` resolves the prompt, checks the input and renders it
-admit       `Store.reserve` enters the request into its caller's limits
+admit       `Store.admit` enters the request into its caller's limits
 queue       `RequestQueue` grants a place on a node that the `Selector` picks
 dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place.
             `ChainRunner` takes each step of a chain through these stages instead, as a request of its own
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
 from herding.access.operations import CHAT, EMBED, RUN
@@ -43,11 +43,11 @@ from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
 from herding.routing.policies import Candidate
-from herding.serving.chain import ChainRun, ChainRunner, new_run
+from herding.serving.chain import ChainRun, ChainRunner
 from herding.serving.metrics import Metrics
 from herding.serving.preparer import Preparer, fit_to_context
 from herding.serving.queue import RequestQueue
-from herding.serving.request import ActiveRequests, RequestRun
+from herding.serving.request import ActiveRequests, PreparedRequest, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
@@ -89,20 +89,19 @@ class Pipeline:
         learning: Learning,
         active: ActiveRequests,
         metrics: Metrics,
-        clock: Callable[[], int],
         plugins: Plugins,
     ) -> None:
         self._plugins = plugins
         self._preparer, self._store, self._fleet = preparer, store, fleet
         self._selector, self._queue, self._learning = selector, queue, learning
-        self._active, self._metrics, self._clock = active, metrics, clock
+        self._active, self._metrics = active, metrics
         self._budget = RetryBudget(fleet.clock)
-        self._chains = ChainRunner(preparer, self._process, plugins)
+        self._chains = ChainRunner(preparer, self._begin, self._process)
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
         require(who, RUN if request.prompt else CHAT)
-        return await self._finish(new_run(await self._preparer.prepare(request, who), self._plugins))
+        return await self._finish(self._begin(await self._preparer.prepare(request, who)))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
@@ -114,7 +113,7 @@ class Pipeline:
         ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
-        run = new_run(await self._preparer.prepare(request, who), self._plugins)
+        run = self._begin(await self._preparer.prepare(request, who))
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 yield event
@@ -198,6 +197,10 @@ class Pipeline:
 
     # Prepared -> recorded
 
+    def _begin(self, prepared: PreparedRequest) -> RequestRun:
+        """Return the run of a prepared request."""
+        return RequestRun(prepared, self._plugins) if prepared.chain is None else ChainRun(prepared)
+
     async def _finish(self, run: RequestRun) -> Outcome:
         """Take a prepared request to its end and return the outcome."""
         run.is_streamed = False
@@ -241,19 +244,17 @@ class Pipeline:
 
     async def _admit(self, run: RequestRun) -> None:
         """Enter a request into its caller's limits, a chain with all its calls. Raises LimitError."""
-        request, row = run.request, run.stored(run.outcome())
-        limits, tokens = request.principal.limits, request.max_usage.total
+        request, row, tokens = run.request, run.stored(run.outcome()), run.request.max_usage.total
         if request.parent is not None:  # entered with its chain
-            await self._store.begin_step(row)
+            run.entered = await self._store.begin_step(row)
             self._active.add(run)
             return
         cost = self._selector.max_cost(request) if request.limits_cost else 0
-        calls, account = request.chain.count if request.chain else 1, request.account
+        calls = request.chain.count if request.chain else 1
         try:
-            if limits:
-                await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, requests=calls, account=account)
-            else:
-                await self._store.begin(row, tokens=tokens, cost=cost, requests=calls, account=account)
+            run.entered = await self._store.admit(
+                row, limits=request.principal.limits, tokens=tokens, cost=cost, requests=calls, account=request.account
+            )
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -284,8 +285,8 @@ class Pipeline:
 
         A node that failed is not tried again, unless it restarted meanwhile. Ends early where the run is stopped.
         """
-        state = RoutingState(run.request, self._queue.deadline())
         self._budget.record_request()
+        state = RoutingState(run.request, self._queue.deadline())
         while True:
             taken = self._queue.take_now(state)
             if not isinstance(taken, Assignment):
@@ -308,46 +309,53 @@ class Pipeline:
                 return
 
     async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
-        """Call one node and yield Started, Delta*."""
-        candidate, reason = assignment.candidate, assignment.reason
-        run.begin_attempt(candidate, assignment.policy, reason, assignment.considered, at=self._clock())
+        """Call one node and yield Started, Delta*, where the response is streamed."""
+        candidate, permit, reason = assignment.candidate, assignment.permit, assignment.reason
+        run.begin_attempt(candidate, assignment.policy, reason, assignment.considered)
         failure: HerdingError | None = None
-        call: NodeCall | None = None
+        responded = False
         try:
             call = await self._call(run, assignment)
-            if run.stopped:
-                return
             run.wait_on(call)
-            yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
-            async for chunk in call.chunks():
-                if (chunk.text or chunk.deltas) and assignment.permit.trial:
-                    assignment.permit.first_token()
-                if (delta := run.receive(chunk)) and (run.is_streamed or run.filters):
-                    yield delta
-                if run.complete:  # the node may end by itself, and so report its exact usage
-                    call.end_within(GRACE_SECONDS)
+            if run.is_streamed:
+                yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
+            async with aclosing(call.chunks()) as chunks:
+                async for chunk in chunks:
+                    await run.be_entered()
+                    if permit.trial and (chunk.text or chunk.deltas):
+                        permit.first_token()
+                    delta = run.received.add(chunk)
+                    if run.received.complete:  # the node may end by itself, and so report its exact usage
+                        call.end_within(GRACE_SECONDS)
+                    if delta and (run.is_streamed or run.filters):
+                        yield delta
             if isinstance(call, ReadingCall):
-                run.receive_made(call.made)
-            if not run.stopped:
-                _report_success(run, assignment)
+                run.made = call.made
+            responded = not run.stopped
         except (NodeError, UserError) as error:
             failure = error
             await self._report_failure(run, assignment, error)
             raise
         finally:
-            run.end_attempt(failure)
-            try:
-                if call:
-                    await call.close()
-            finally:
-                self._queue.release(assignment)
+            first_token_ms, total_ms = run.end_attempt(failure)
+            if responded:
+                permit.succeeded()
+                if run.request.texts is None:  # vectors say nothing about the latency of responses
+                    assignment.slot.record_latency(first_token_ms=first_token_ms, total_ms=total_ms)
+            self._queue.release(assignment)
 
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
-        """Start the call of the assigned node, with the input that fits its model."""
-        request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
-        rendered = request.rendered if request.texts is not None else await fit_to_context(request, node, model)
-        parameters, ignored = node.capabilities(model).accepted(request.parameters)
-        call = run.call(model, rendered, parameters, ignored=ignored, price=node.price(model))
+        """Return the call of the assigned node, with the input that fits its model.
+
+        A raw text for the family of the model takes precedence over messages, unless there is a response format.
+        """
+        request, node, model = run.request, assignment.node, assignment.candidate.model
+        rendered = request.rendered if request.response_format else request.rendered.for_model(model)
+        if rendered.turns:
+            rendered = await fit_to_context(request, rendered, node, model)
+        capabilities, price = node.capabilities(model), node.price(model)
+        parameters, ignored = capabilities.accepted(request.parameters)
+        call = run.call(model, rendered, parameters, ignored=ignored, price=price)
         if request.texts is not None:
             if request.query is not None:
                 return RerankCall(node, call, request.query, [text for text in request.texts if isinstance(text, str)])
@@ -372,7 +380,7 @@ class Pipeline:
             state.missing.add(candidate)
         elif node and state.still_serves(candidate, node):  # else it died, and may be tried again when it is back
             state.failed.add(candidate.node)
-        if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
+        if run.received.began_at is not None or run.stopped or state.attempt == MAX_ATTEMPTS:
             return False
         sound = not isinstance(error, RequestRejectedError) and self._selector.has_sound_node(state)
         if not self._selector.can_continue(state) or not self._budget.allow_retry(sound=sound):
@@ -402,11 +410,3 @@ class Pipeline:
         written.add_done_callback(recorded)
         await asyncio.shield(written)
         return outcome
-
-
-def _report_success(run: RequestRun, assignment: Assignment) -> None:
-    """Record a complete response in the node's health and latency; vectors say nothing about its latency."""
-    assignment.permit.succeeded()
-    if run.request.texts is None:
-        first, total = run.attempt_times()
-        assignment.slot.record_latency(first_token_ms=first, total_ms=total)

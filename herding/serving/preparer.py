@@ -85,11 +85,11 @@ class Preparer:
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
         retrieved = await self._fill_context(prompt, values, request, who)
+        turns = _checked_turns(request)
         own = check_parameters(request.parameters)
-        parameters = own.over(prompt.parameters.value())
+        parameters = own.over(prompt.parameters.value)
         if prompt.filters:
             check_filters(prompt.filters, parameters, self._plugins)
-        turns = _checked_turns(request)
         rendered = compose(
             prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
         )
@@ -347,6 +347,8 @@ def _needs(
 
     Names that Herding does not know are no need: a node that does not take them is called without them.
     """
+    if rendered.is_text and not parameters.more and prompts is None:
+        return ()
     named = own.more.keys() & _KNOWN if own.more else ()
     return needs_of(messages=rendered.messages or (), parameters=parameters, own=named, prompts=prompts)
 
@@ -375,25 +377,19 @@ def _check_texts(texts: Sequence[EmbeddingInput], *, param: str = "input") -> No
             clean_parameter(text, param, subject="A text")
 
 
-async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:
-    """Return the input for a model: a chat loses its oldest turns until input and output fit into the context.
-
-    A raw text for the family of the model takes precedence over messages, unless there is a response format.
-    """
-    full = request.rendered if request.response_format else request.rendered.for_model(model)
-    if not full.turns:
-        return full
+async def fit_to_context(request: PreparedRequest, chat: RenderedPrompt, node: Node, model: str) -> RenderedPrompt:
+    """Return a chat without its oldest turns, as far as input and output would not fit into the context of a model."""
 
     async def fits(dropped: int) -> bool:
-        size = await node.count(request.call(model, full.without_oldest_turns(dropped), request.parameters))
+        size = await node.count(request.call(model, chat.without_oldest_turns(dropped), request.parameters))
         if size is None:
             return True
         tokens, context = size
         return tokens + min(request.parameters.output_limit or ANSWER_TOKENS, context // 2) <= context
 
     if await fits(0):
-        return full
-    return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
+        return chat
+    return chat.without_oldest_turns(await _fewest_turns(fits, chat.turns))
 
 
 async def _fewest_turns(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:

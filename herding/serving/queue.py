@@ -42,7 +42,7 @@ class RequestQueue:
 
     def take_now(self, state: RoutingState) -> Assignment | RequestTicket:
         """Take a place that is free now; where none is, return the ticket to `wait` with."""
-        if not len(self._scheduler) and (place := self._selector.take(state)):
+        if not self._tickets and (place := self._selector.take(state)):
             return place
         ticket: RequestTicket = Ticket(state.request.account, state.kind, state, state.deadline)
         return self._scheduler.try_acquire(ticket) or ticket
@@ -69,7 +69,8 @@ class RequestQueue:
     def release(self, assignment: Assignment) -> None:
         """Give a place back; the next request in the queue gets it at once."""
         assignment.release()
-        self._scheduler.schedule()
+        if self._tickets:
+            self._scheduler.schedule()
 
     def demand(self) -> Demand:
         """Return the models that requests wait for, that no node serves and that could be loaded."""

@@ -14,7 +14,7 @@ from herding.errors import HerdingError, NodeError
 from herding.nodes.capabilities import Need
 from herding.nodes.prices import FREE, Price
 from herding.plugins import Plugins
-from herding.prompts.checks import judge
+from herding.prompts.checks import NO_CHECKS, judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
@@ -27,9 +27,7 @@ from herding.values import (
     Attempt,
     Call,
     CheckResult,
-    Chunk,
     Considered,
-    Delta,
     EmbeddingInput,
     Embeddings,
     FinishReason,
@@ -118,6 +116,12 @@ class PreparedRequest:
         return any(limit.type == "cost" for limit in self.principal.limits)
 
     @cached_property
+    def output_limit(self) -> int | None:
+        """The maximum of output tokens that was asked for, of all responses together; None if none was."""
+        limit = self.parameters.output_limit
+        return None if limit is None else limit * self.parameters.responses
+
+    @cached_property
     def max_usage(self) -> Usage:
         """An upper estimate of the usage, whichever model responds."""
         if self.bound is not None:
@@ -126,7 +130,7 @@ class PreparedRequest:
         if self.texts is not None:
             return Usage(input_tokens, 0)
         raw = max((utf8_size(text) for _, text in self.rendered.families), default=0)
-        output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
+        output_tokens = self.output_limit or self.parameters.responses * ANSWER_TOKENS
         return Usage(max(input_tokens, -(-raw // BYTES_PER_TOKEN)), output_tokens)
 
     def call(self, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
@@ -163,16 +167,17 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
-    names those that it does not take. `made` is set by a request for embeddings or scores of documents. `filters` are
-    those of the prompt, None without. `complete` is true once the stop marker or a stop string was received: what
-    follows is not part of the response. `is_streamed` is false if only the whole response is read.
+    names those that it does not take. `entered` is done once the request counts in the database. `received` is what the
+    node responded; `made` instead, for a request for embeddings or scores of documents. `filters` are those of the
+    prompt, None without. `is_streamed` is false if only the whole response is read.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
         self.request = request
         self.rendered = request.rendered
         self.parameters, self.ignored = request.parameters, tuple[str, ...]()
-        self.complete = False
+        self.entered: asyncio.Future[Any] | None = None
+        self.received = ResponseRecord(request.prompt.checks, request.parameters.stop)
         self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
         self.is_streamed = True
@@ -180,16 +185,13 @@ class RequestRun:
         self.filters = ResponseFilters(uses, plugins) if uses and plugins else None
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
-        self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
         self._price: Price | None = None
-        self._usage: Usage | None = None
         self._finish: FinishReason | None = None
         self._queued_ms = 0.0
         self._total_ms = 0.0
-        self.first_token_ms: float | None = None
         self._attempts: list[Attempt] = []
         self._choice: tuple[Candidate, str, str] | None = None
-        self._attempt_at, self._attempt_began = 0, 0.0
+        self._attempt_began = 0.0
         self._considered: tuple[Considered, ...] = ()
         self._error: HerdingError | None = None
         self._status: Status = "running"
@@ -202,13 +204,28 @@ class RequestRun:
         return (time.perf_counter() - self._began) * 1000
 
     @property
-    def has_text(self) -> bool:
-        """True once a node has begun to respond, so that no other may take over."""
-        return self.first_token_ms is not None
+    def first_token_ms(self) -> float | None:
+        """Milliseconds from the arrival of the request until a node began to respond; None before."""
+        began_at = self.received.began_at
+        return None if began_at is None else (began_at - self._began) * 1000
+
+    @property
+    def is_finished(self) -> bool:
+        """True once the node has said that its response is complete, or the run has ended."""
+        return self._finish is not None or self.received.finish_reason is not None
+
+    async def be_entered(self) -> None:
+        """Wait until a crash would not forget that the request counts: its caller gets nothing before that.
+
+        What is read as a whole is passed on after the last row, which is committed later. Raises StoreError.
+        """
+        if self.entered and (self.is_streamed or self.entered.done()):
+            await asyncio.shield(self.entered)
+            self.entered = None
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""
-        if self._finish is None:
+        if not self.is_finished:
             self.stopped = True
             if self._activity:
                 self._activity.stop()
@@ -220,7 +237,7 @@ class RequestRun:
 
     def interrupt(self) -> None:
         """Stop the run because the app stops. Has no effect on a finished run."""
-        self.interrupted = self._finish is None
+        self.interrupted = not self.is_finished
         self.stop()
 
     def drop_texts(self) -> None:
@@ -233,11 +250,9 @@ class RequestRun:
         if activity and self.stopped:
             activity.stop()
 
-    def begin_attempt(
-        self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...], *, at: int
-    ) -> None:
-        """Record the candidate of an attempt that begins `at` (Unix ms); the time until the first one is queueing."""
-        self._attempt_at, self._attempt_began = at, self.elapsed_ms
+    def begin_attempt(self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...]) -> None:
+        """Record the candidate of an attempt that begins; the time until the first one is queueing."""
+        self._attempt_began = self.elapsed_ms
         if self._choice is None:
             self._queued_ms = self._attempt_began
         self._choice, self._considered = (candidate, policy, reason), considered
@@ -254,35 +269,19 @@ class RequestRun:
         self.rendered, self.parameters, self.ignored, self._price = rendered, parameters, ignored, price
         return self.request.call(model, rendered, parameters)
 
-    def receive(self, chunk: Chunk) -> Delta | None:
-        """Record a chunk of the node; return the part of the response that is certain after it."""
-        if self.first_token_ms is None and (chunk.text or chunk.deltas):
-            self.first_token_ms = self.elapsed_ms
-        self._usage = chunk.usage or self._usage
-        self._finish = chunk.finish_reason or self._finish
-        delta = self._response.add(chunk)
-        self.complete = self._response.complete
-        return delta
+    def end_attempt(self, error: HerdingError | None) -> tuple[float, float]:
+        """Record how the current attempt ended, and return its milliseconds to the first token and in all.
 
-    def receive_made(self, made: Embeddings | Ranking | None) -> None:
-        """Record the vectors or the scores of the node."""
-        self.made = made
-
-    def attempt_times(self) -> tuple[float, float]:
-        """Return the time of the current attempt to its first token, and until now."""
-        total = self.elapsed_ms - self._attempt_began
-        return (total if self.first_token_ms is None else self.first_token_ms - self._attempt_began), total
-
-    def end_attempt(self, error: HerdingError | None) -> None:
-        """Record how the current attempt ended; the run waits on nothing then."""
+        The run waits on nothing then.
+        """
         if self._choice is None:
             raise AssertionError("an attempt has begun")
         candidate, number = self._choice[0], len(self._attempts) + 1
-        total_ms, self._activity = self.elapsed_ms - self._attempt_began, None
+        began, total, first, self._activity = self._attempt_began, self.elapsed_ms, self.first_token_ms, None
         kind, message = (error.type, error.message) if error else (None, None)
-        self._attempts.append(
-            Attempt(number, candidate.node, candidate.model, self._attempt_at, total_ms, kind, message)
-        )
+        at = self.request.arrived_at + int(began)
+        self._attempts.append(Attempt(number, candidate.node, candidate.model, at, total - began, kind, message))
+        return (total if first is None else first) - began, total - began
 
     async def judge(self, plugins: Plugins) -> None:
         """Run the prompt's checks on the whole text; slow ones in a thread, so that other requests go on.
@@ -291,19 +290,23 @@ class RequestRun:
         `plugins` come last.
         """
         self._total_ms = self.elapsed_ms
-        checks, text, marked = self.request.prompt.checks, self._answer, self._response.marked
+        checks = self.request.prompt.checks
         if self.filters and self.filters.refused is not None:
             self._check_result = CheckResult(ok=False, reason=f"refused by a response filter: {self.filters.refused}")
             return
-        if not text and self._response.has_calls:
+        if checks == NO_CHECKS:
+            return
+        received = self.received
+        text, marked = (self.filters or received).text, received.marked
+        if not text and received.has_calls:
             return
         if checks.regex is None and checks.json_schema is None:
             self._check_result = judge(checks, text, marker_seen=marked)
         else:
             self._check_result = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
         if not text and self._check_result.ok is False:
-            why = "the model refused" if self._response.refused else "the response has reasoning and no text"
-            if self._response.refused or self._response.has_reasoning:
+            why = "the model refused" if received.refused else "the response has reasoning and no text"
+            if received.refused or received.has_reasoning:
                 self._check_result = CheckResult(ok=False, reason=why)
         if checks.plugins and self._check_result.ok is not False:
             await self._judge_by_plugins(plugins, checks.plugins, text)
@@ -325,10 +328,10 @@ class RequestRun:
             error.request_id = self.request.id
             self._finish = "error"
         else:
-            ended = "stop" if self._response.trimmed else self._finish or "stop"
+            ended = "stop" if self.received.trimmed else self.received.finish_reason or "stop"
             ended = "content_filter" if self.filters and self.filters.refused is not None else ended
             self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
-        broke_off = isinstance(error, NodeError) and self.has_text
+        broke_off = isinstance(error, NodeError) and self.received.began_at is not None
         self._status, self._error = ("partial" if broke_off else status), error
         self._total_ms = self._total_ms or self.elapsed_ms
         if self._status != "succeeded":
@@ -338,7 +341,8 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
-        used = self._used()
+        timings = Timings(self._queued_ms, self.first_token_ms, self._total_ms)
+        used, shown, finish = self._used(), self.filters or self.received, self._finish or self.received.finish_reason
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -351,20 +355,20 @@ class RequestRun:
             variables=request.variables,
             parameters=self.parameters,
             input=self.rendered.stored_text,
-            answer=self._answer,
+            answer=shown.text,
             model=candidate.model if candidate else request.model,
             node=candidate.node if candidate else None,
             status=self._status,
-            finish_reason=self._finish,
+            finish_reason=finish,
             usage=used.usage,
-            timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
+            timings=timings,
             checks=self._check_result,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
-            choices=(self.filters or self._response).choices(self._finish),
-            extra={} if self.filters else self._response.extra,
+            choices=shown.choices(finish),
+            extra={} if self.filters else self.received.extra,
             filters=self.filters.results if self.filters else (),
             ignored=self.ignored,
             references=request.references,
@@ -379,11 +383,6 @@ class RequestRun:
             error=self._error.message if self._error else None,
         )
 
-    @property
-    def _answer(self) -> str:
-        """The text of the response as its caller gets it."""
-        return self.filters.text if self.filters else self._response.answer
-
     def stored(self, outcome: Outcome) -> Outcome:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
@@ -397,18 +396,18 @@ class RequestRun:
         if self._choice is None:
             cost = None if self._status == "running" else 0
             return Used(Usage(), cost, 0, cost)
-        request, received = self.request, -(-self._response.received // BYTES_PER_TOKEN)
-        limit = request.parameters.output_limit
+        request, reported = self.request, self.received.usage
+        output_tokens = -(-self.received.size // BYTES_PER_TOKEN)
         bounds = UsageBounds(
-            counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), received),
-            estimated=Usage(request.input_tokens(self.rendered), received),
+            estimated=Usage(request.input_tokens(self.rendered), output_tokens),
+            counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), output_tokens),
             reserved=request.max_usage,
-            output_limit=None if limit is None else limit * request.parameters.responses,
+            output_limit=request.output_limit,
         )
         price = None if self._status == "running" else self._price
-        if self._status == "failed" and not received and self._usage is None:
+        if self._status == "failed" and not output_tokens and reported is None:
             price = FREE
-        return bounds.used(self._usage, price)
+        return bounds.used(reported, price)
 
 
 class ActiveRequests:

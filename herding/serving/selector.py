@@ -17,7 +17,7 @@ from herding.routing.fair_queue import Ticket
 from herding.routing.policies import Candidate, Choice
 from herding.routing.slots import Slot
 from herding.serving.request import PreparedRequest
-from herding.values import Considered
+from herding.values import Considered, generalists
 
 SHORT_WAIT_SECONDS = 2.0
 """A request waits for a node that is ejected or on trial for at most this long."""
@@ -78,6 +78,7 @@ class Assignment:
     """A place on a node for one attempt. `considered` are all candidates, with the reasons against them."""
 
     candidate: Candidate
+    node: Node
     policy: str
     reason: str
     considered: tuple[Considered, ...]
@@ -86,7 +87,8 @@ class Assignment:
 
     def release(self) -> None:
         """Give the place back; repeated calls are ignored. Without a verdict before, the node's health is unchanged."""
-        self.permit.cancelled()
+        if not self.permit.ended:
+            self.permit.cancelled()
         self.slot.release()
 
 
@@ -102,11 +104,11 @@ class Selector:
         self._fleet, self._learning = fleet, learning
 
     def models(self, request: PreparedRequest) -> Sequence[str]:
-        """Return the models that may serve the request, best first; without a target, all that are served."""
+        """Return the models that may serve the request, best first; without a target, those that are served."""
         if request.models:
             return request.models
         served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
-        return list(dict.fromkeys(served))
+        return generalists(served)
 
     def allowed(self, request: PreparedRequest) -> list[Node]:
         """Return the nodes that the caller's role may use and that support the response format."""
@@ -213,24 +215,24 @@ class Selector:
         if not free and self._are_last(state, serving):
             free, last = self._free(serving, last=True), True
         if not free:
-            nodes = list(serving)
-            if error := self._final_error(state, nodes):
+            if error := self._final_error(state, list(serving)):
                 raise error
             return None
         offered = set().union(*free.values())
         able = [model for model in models if model in offered]
         choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
-        names = [name for name, served in free.items() if model in served]
-        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
+        nodes = {node.name: node for node, served in free.items() if model in served}
+        names, fleet = list(nodes), self._fleet
+        name = names[0] if len(names) == 1 else balance.pick_node(names, fleet.slots.load, fleet.rng)
         considered = self._considered(state, choice, advertised, models, {} if last else free)
-        return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
+        return self._assign(state, choice, Candidate(model, name), nodes, considered, last=last)
 
-    def _free(self, serving: Advertised, *, last: bool = False) -> dict[str, tuple[str, ...]]:
-        """Return the nodes by name that take a call now, with what they serve; if they are the `last`, ejected ones."""
+    def _free(self, serving: Advertised, *, last: bool = False) -> Advertised:
+        """Return the nodes that take a call now, with what they serve; if they are the `last`, ejected ones."""
         slots, health = self._fleet.slots, self._fleet.health
         return {
-            node.name: served
+            node: served
             for node, served in serving.items()
             if slots.has_free(node.name) and health.allows(node.name, last=last)
         }
@@ -240,32 +242,33 @@ class Selector:
         state: RoutingState,
         choice: Choice,
         candidate: Candidate,
-        nodes: int,
+        nodes: Mapping[str, Node],
         considered: tuple[Considered, ...],
         *,
         last: bool,
     ) -> Assignment:
         """Take the place and the permit; of the `last` nodes for a request, even an ejected one gives it."""
-        fleet = self._fleet
+        fleet, reason = self._fleet, _reason(state, choice, candidate, len(nodes))
         permit, slot = fleet.health.acquire(candidate.node, last=last), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Assignment(
             candidate=candidate,
+            node=nodes[candidate.node],
             policy=ASKED if state.request.model else choice.policy,
-            reason=_reason(state, choice, candidate, nodes),
+            reason=reason,
             considered=considered,
             slot=slot,
             permit=permit,
         )
 
-    def _busy(self, models: Sequence[str], free: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    def _busy(self, models: Sequence[str], free: Advertised) -> dict[str, float]:
         """Return how busy each model is: the least share of taken places among the free nodes that serve it."""
         if len(models) < 2:
             return {}
         found: dict[str, float] = {}
-        for name, served in free.items():
-            load = self._fleet.slots.load(name)
+        for node, served in free.items():
+            load = self._fleet.slots.load(node.name)
             taken = load.running / (load.concurrency or UNBOUNDED)
             for model in served:
                 found[model] = min(taken, found.get(model, taken))
@@ -277,19 +280,19 @@ class Selector:
         choice: Choice,
         advertised: Advertised,
         models: Sequence[str],
-        free: Mapping[str, Sequence[str]],
+        free: Advertised,
     ) -> tuple[Considered, ...]:
         """Return all candidates with the reasons against them; those on `free` nodes have none."""
         found: list[Considered] = []
         for model in models:
-            serving = [node.name for node, listed in advertised.items() if model in listed]
+            serving = [node for node, listed in advertised.items() if model in listed]
             share = choice.shares.get(model)
             if not serving:
                 coming = [node.name for node in advertised if model in node.expects]
                 found.append(Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it"))
-            for name in serving:
-                excluded = None if model in free.get(name, ()) else self._exclusion(state, Candidate(model, name))
-                found.append(Considered(model, name, share, excluded))
+            for node in serving:
+                excluded = None if model in free.get(node, ()) else self._exclusion(state, Candidate(model, node.name))
+                found.append(Considered(model, node.name, share, excluded))
         return tuple(found)
 
     def _exclusion(self, state: RoutingState, candidate: Candidate) -> str | None:
@@ -398,7 +401,7 @@ def _serves(node: Node, models: set[str]) -> bool:
 def _reason(state: RoutingState, choice: Choice, candidate: Candidate, nodes: int) -> str:
     """Return why this model on this node was chosen among `nodes` nodes."""
     model, node = candidate.model, candidate.node
-    where = "" if nodes == 1 else f"; {node} is the less busy of 2 of its {nodes} nodes"
+    where = "" if nodes == 1 else f"; {node} is the less busy of {'its' if nodes == 2 else '2 of its'} {nodes} nodes"
     why = f"{model} selected" if state.request.model else choice.why
     retried = f"attempt {state.attempt} after {state.last_node} failed: " if state.last_node else ""
     return f"{retried}{why}{where}"

@@ -37,6 +37,7 @@ _COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason
 """Fields of an outcome that are columns of the same name."""
 
 _column_values = attrgetter(*_COLUMNS)
+_NO_PARAMETERS = Parameters()
 _CHOICE = tuple(field.name for field in fields(Choice))
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 _attempt_values = attrgetter(*_ATTEMPT)
@@ -187,6 +188,8 @@ def _usage_details(stored: Mapping[str, Any] | None) -> Row:
 
 def _set_parameters(parameters: Parameters) -> Row:
     """Return the parameters that are set, without those left to the model."""
+    if parameters == _NO_PARAMETERS:
+        return {}
     given: Row = storable(parameters.given())
     return bounded(given) if parameters.more else given
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.operations import EDIT, PROMPTS, SAVE
-from herding.access.prompt_patterns import allows_all
-from herding.access.roles import require
+from herding.access.roles import allows_all, require
 from herding.errors import ConflictError, NotFoundError, StoreError, UserError
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.directory import KeySpellings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from herding.access.prompt_patterns import allows_all
+from herding.access.roles import allows_all
 from herding.errors import AccessError, ConflictError, HerdingError, UserError
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt

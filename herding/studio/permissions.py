@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
-from herding.access.prompt_patterns import allows_all
 from herding.access.role_file import Roles
-from herding.access.roles import has_role, require
+from herding.access.roles import allows_all, has_role, require
 from herding.errors import AccessError, ConflictError, HerdingError, NotFoundError, UserError
 from herding.prompts.model import Prompt, prompt_not_found
+from herding.studio.catalog import Visibility
 from herding.studio.version_cache import NEWEST, PROD, Head, RunnableVersion, VersionCache
-from herding.studio.visibility import Visibility
 from herding.values import Principal
 
 

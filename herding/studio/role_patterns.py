@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from herding.access.operations import ADMINISTER, USERS
-from herding.access.prompt_patterns import split_pattern
 from herding.access.role_file import Roles
-from herding.access.roles import require
+from herding.access.roles import require, split_pattern
 from herding.studio.version_cache import DEV, NEWEST, VersionCache
 from herding.values import Principal
 

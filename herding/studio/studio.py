@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import PROMPTS, PUBLISH, SAVE
-from herding.access.prompt_patterns import allows_all
 from herding.access.role_file import Roles
-from herding.access.roles import require
+from herding.access.roles import allows_all, require
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare

@@ -32,10 +32,10 @@ def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
 
 def herd_line(herd: Sequence[NodeInfo], *, swap: bool = False) -> Markup:
     """Return the state of the nodes as one line; with `swap` for a reply, to take the place of the line on the page."""
-    more = {"hx_swap_oob": "true"} if swap else {}
     summary = herd_summary(herd)
     version = f"{zlib.crc32(summary.encode()):x}"
-    return el("span", summary, id="herd-line", cls="herd-line", role="status", data_v=version, **more)
+    return el("span", summary, id="herd-line", cls="herd-line", role="status", data_v=version,
+              hx_swap_oob="true" if swap else None)  # fmt: skip
 
 
 def herd_summary(herd: Sequence[NodeInfo]) -> Markup:

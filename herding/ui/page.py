@@ -17,7 +17,7 @@ from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
 from herding.ui.insights.tab import InsightsTab
-from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
+from herding.ui.kit.events import GuardedBlocks, for_all_roles, on, principal_of
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.views import View
@@ -72,9 +72,9 @@ class Page:
     def __init__(self, demo: gr.Blocks, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         with gr.Row(elem_classes=["top-row"]):
-            self.head = gr.HTML(header([], None), elem_id="header")
-            self.whom = gr.HTML(elem_id="whoami")
-        self.nothing = gr.HTML(LOADING, elem_id="no-tabs")
+            self.head = gr.HTML(header([], None), elem_id="header", apply_default_css=False)
+            self.whom = gr.HTML(elem_id="whoami", apply_default_css=False)
+        self.nothing = gr.HTML(LOADING, elem_id="no-tabs", apply_default_css=False)
         self.timer = gr.Timer(REFRESH_S, active=False)
         self.items: dict[str, gr.Tab] = {}
         self._tabs: dict[type[View], View] = {}
@@ -97,15 +97,15 @@ class Page:
 
     def _wire_load(self, demo: gr.Blocks) -> None:
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
-        on(demo.load, self.load, [], frame, name="page_load", queue=False)
-        on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
+        on(demo.load, self.load, frame, name="page_load")
+        on(self.timer.tick, self.follow, [self.head, self.timer], name="follow")
 
     def _wire_tabs(self) -> None:
         """Keep the open tab in the address."""
         for key, item in self.items.items():
             item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{key}')")
 
-    @requires(ANY_ROLE)
+    @for_all_roles
     async def load(self, request: gr.Request) -> list[Any]:
         """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
@@ -128,7 +128,7 @@ class Page:
         """Return the updates of the header and its timer, which runs only while a node is starting or loading."""
         return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
-    @requires(ANY_ROLE)
+    @for_all_roles
     async def follow(self, request: gr.Request) -> list[Any]:
         """Update the header while a node is starting or loading."""
         principal = principal_of(request)

@@ -35,6 +35,7 @@ from herding.values.collections import (
 )
 from herding.values.money import NANO, format_dollars, to_dollars, to_nano
 from herding.values.nodes import (
+    SPECIALIST,
     EngineModel,
     EngineModelState,
     Exchange,
@@ -53,6 +54,7 @@ from herding.values.nodes import (
     PluginInfo,
     SmallModel,
     System,
+    generalists,
 )
 from herding.values.people import (
     MAX_DOLLARS,
@@ -134,6 +136,7 @@ __all__ = [
     "MAX_LIMIT",
     "MAX_LIMITS",
     "NANO",
+    "SPECIALIST",
     "TEXT_PARTS",
     "TEXT_PART_FIELDS",
     "Attempt",
@@ -238,6 +241,7 @@ __all__ = [
     "User",
     "bounded",
     "format_dollars",
+    "generalists",
     "new_id",
     "text_of_parts",
     "to_dollars",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from herding.values.records import NodeStats
+
+SPECIALIST = "herding/cria"
+"""The bundled model, which knows few tasks."""
+
+
+def generalists(models: Iterable[str]) -> list[str]:
+    """Return the models without the bundled specialist, which is left only if there is no other."""
+    found = list(dict.fromkeys(models))
+    return [model for model in found if model != SPECIALIST] or found
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +187,8 @@ class NodeEvent:
 class NodeInfo:
     """A node as a person sees it: its kind, its status, and what it did in the last 24 hours.
 
-    `running` requests of at most `concurrency` (None: any number); one that is `draining` gets no new ones.
+    `label` is the name of the kind on the page. `running` requests of at most `concurrency` (None: any number); one
+    that is `draining` gets no new ones.
     """
 
     name: str
@@ -190,6 +200,7 @@ class NodeInfo:
     running: int = 0
     concurrency: int | None = None
     draining: bool = False
+    label: str = ""
 
     @property
     def answers(self) -> bool:

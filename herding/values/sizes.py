@@ -19,7 +19,9 @@ def parse_size(text: str | int) -> int:
 
 
 def format_size(count: int) -> str:
-    """Return bytes as `512 MB` or `1.4 GB`."""
-    if abs(count) < 10**9:
-        return f"{count / 10**6:.0f} MB"
-    return f"{count / 10**9:.1f} GB"
+    """Return bytes as `512 MB`, `1.4 GB`."""
+    for unit, digits in (("B", 0), ("kB", 0), ("MB", 0), ("GB", 1)):
+        if abs(count) < 1000:
+            return f"{count:.{digits}f} {unit}"
+        count = count / 1000  # type: ignore[assignment]
+    return f"{count:.1f} TB"

@@ -93,7 +93,9 @@ def test_three_turns_with_regenerate_an_edited_turn_and_stars(bench: Workbench) 
         choice = turns(bench, "assistant").nth(turn).locator(f".stars input[value='{stars}']")
         choice.focus()
         page.keyboard.press("Space")
-        expect(turns(bench, "assistant").nth(turn).locator(".feedback-news")).to_contain_text("Saved", timeout=LONG)
+        expect(turns(bench, "assistant").nth(turn).locator(".feedback-news")).to_contain_text(
+            "Rating saved", timeout=LONG
+        )
     rows = entries(bench)
     assert [row["answer"] for row in rows] == [
         "Changed question", "Third question", "Third question", "Two\nlines", "First question",

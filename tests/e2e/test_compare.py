@@ -62,7 +62,7 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     expect(page.locator("#compare-c-response .markdown")).to_have_text("What is")
     column(page, "b").locator(".stars input").first.focus()
     page.keyboard.press("Space")
-    expect(column(page, "b").locator(".feedback-news")).to_contain_text("Saved", timeout=LONG)
+    expect(column(page, "b").locator(".feedback-news")).to_contain_text("Rating saved", timeout=LONG)
     page.locator("#compare-prefer-b").click()
     expect(page.locator("#compare-prefer")).to_contain_text("B is the best", timeout=LONG)
     lines = history(app, key)

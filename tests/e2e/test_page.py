@@ -55,6 +55,24 @@ def test_an_open_row_closes_by_its_button_and_by_escape(app: RunningApp, page: P
         assert "user=" not in page.url
 
 
+def test_back_leads_to_the_tab_before_with_what_it_showed(app: RunningApp, page: Page) -> None:
+    bench = Workbench(page, app.url).open("sentiment")
+    bench.pick("say_slowly")
+    bench.tab("History")
+    bench.tab("Insights")
+    expect(page).to_have_url(re.compile("tab=insights&prompt=say_slowly"))
+    bench.tab("Nodes")
+    expect(page).to_have_url(re.compile("tab=nodes$"))
+    page.evaluate("history.go(-2)")
+    expect(page.get_by_role("tab", name="History")).to_have_attribute("aria-selected", "true", timeout=LONG)
+    page.evaluate("history.back()")
+    expect(page.locator("#prompt-picker")).to_contain_text("say_slowly", timeout=LONG)
+    page.evaluate("history.back()")
+    expect(page.locator("#prompt-picker")).to_contain_text("sentiment", ignore_case=True, timeout=LONG)
+    page.evaluate("history.forward()")
+    expect(page.locator("#prompt-picker")).to_contain_text("say_slowly", timeout=LONG)
+
+
 def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningApp, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     Workbench(page, app.url).open("say_slowly")
@@ -62,3 +80,13 @@ def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningA
     page.locator("#tabs .overflow-dropdown button", has_text="istory").click()
     expect(page.locator("#history-text")).to_be_visible(timeout=LONG)
     assert "prompt=" not in page.url
+
+
+def test_a_reload_in_the_middle_of_a_response_shows_what_came(app: RunningApp, page: Page) -> None:
+    bench = Workbench(page, app.url).open("say_slowly")
+    bench.fill("text", "what comes " * 30)
+    bench.run()
+    expect(page.locator("#response .tail")).to_contain_text("what", timeout=LONG)
+    page.reload()
+    expect(page.locator("#response .markdown")).to_contain_text("what", timeout=LONG)
+    bench.expect_status("Disconnected")

@@ -97,7 +97,7 @@ class Workbench:
         raise AssertionError(f"the {field} that is stored is {entry[field]!r}, not {value!r}")
 
     def expect_saved(self) -> None:
-        expect(self.page.locator("#response .feedback-news")).to_contain_text("Saved", timeout=LONG)
+        expect(self.page.locator("#response .feedback-news")).to_contain_text(" saved", timeout=LONG)
 
     def history_rows(self) -> Locator:
         return self.page.locator("#history-list tr[data-row]")

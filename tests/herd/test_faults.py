@@ -36,7 +36,7 @@ from herding.values import Call, Chunk, Outcome, Principal, Request
 from tests.e2e.tls import page, site
 from tests.support.fakenode import WORDS, FakeNode, fakenode
 from tests.support.herding import ADMIN, Clock, Place, herding
-from tests.support.nodes import PATIENT, Late, openai, patience
+from tests.support.nodes import PATIENT, Late, PlainConfig, openai, patience
 from tests.support.people import principal
 from tests.support.ports import free_port
 from tests.support.until import until
@@ -516,10 +516,8 @@ async def test_while_all_are_out_one_call_a_node_is_a_trial_and_the_others_wait_
 class Mortal(Node):
     """Its engine dies under all its calls at once, which a look shows; the next engine answers."""
 
-    kind = "mortal"
-
     def __init__(self, name: str, *, concurrency: int) -> None:
-        super().__init__(name, models=("echo",), concurrency=concurrency)
+        super().__init__(PlainConfig(name=name, concurrency=concurrency), models=("echo",))
         self.running, self._died = 0, asyncio.Event()
         self._away = self._reborn = False
 

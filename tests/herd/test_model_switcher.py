@@ -14,6 +14,7 @@ from herding.errors import AccessError, BadResponseError, NodeBusyError, NoNodeE
 from herding.nodes.base import AutoSwitch, Node
 from herding.values import Call, Chunk, LoadProgress, Queued, Request
 from tests.support.herding import ADMIN, Clock, Place, herding, outcome_of
+from tests.support.nodes import PlainConfig
 
 EAGER = AutoSwitch(after_seconds=0, every_minutes=10)
 
@@ -21,10 +22,8 @@ EAGER = AutoSwitch(after_seconds=0, every_minutes=10)
 class Switchable(Node):
     """Says the name of the model that it was switched to last; one that is `broken` cannot be loaded."""
 
-    kind = "switchable"
-
     def __init__(self, name: str, *models: str, rule: AutoSwitch | None = EAGER, broken: Sequence[str] = ()) -> None:
-        super().__init__(name, models=models[:1], concurrency=1)
+        super().__init__(PlainConfig(name=name, concurrency=1), models=models[:1])
         self.auto_switch = rule
         self._offers, self._broken = models, broken
         self.loaded: list[str] = []

@@ -14,7 +14,7 @@ from herding.herd.fleet import Fleet
 from herding.herd.prober import Prober
 from herding.nodes.base import Deadlines, Node
 from herding.values import Call, Chunk, Embeddings
-from tests.support.nodes import Scripted
+from tests.support.nodes import PlainConfig, Scripted
 from tests.support.until import until
 
 
@@ -30,11 +30,10 @@ class Clock:
 class Moody(Node):
     """Answers, or fails, as it is told; counts what it was asked."""
 
-    kind = "moody"
     well = False
 
     def __init__(self, name: str = "moody") -> None:
-        super().__init__(name, models=["m"])
+        super().__init__(PlainConfig(name=name), models=["m"])
         self.asked: list[Call] = []
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
@@ -57,10 +56,8 @@ class Stuck(Moody):
 class Vectors(Node):
     """Makes embeddings only, and those never in time, or it breaks."""
 
-    kind = "vectors"
-
     def __init__(self, *, breaks: bool) -> None:
-        super().__init__("vectors", deadlines=Deadlines(total=0.01))
+        super().__init__(PlainConfig(name="vectors", deadlines=Deadlines(total=0.01)))
         self._breaks = breaks
 
     @property

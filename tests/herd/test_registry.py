@@ -226,6 +226,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (template("http://127.0.0.1:1", secrets="all"), "object with at most"),
     (template("http://127.0.0.1:1", owner=7), "owner"),
     (template("http://127.0.0.1:1", name="echo"), "already"),
+    (template("http://127.0.0.1:1", response_extract="\ud800"), "half of a surrogate pair"),
     ({}, "'kind' must be one of"),
 ]
 

@@ -85,9 +85,34 @@ def test_texts_of_a_message_grow_and_those_beside_it_are_replaced() -> None:
     }
 
 
+@pytest.mark.parametrize("before", ["a text", "", 7, None, ["a list"]])
+def test_a_field_may_change_its_kind_in_mid_stream(before: Any) -> None:
+    message = {"function": before, "inner": {"details": before}}
+    merge(message, {"function": {"name": "f"}, "inner": {"details": {"a": 1}}})
+    merge(message, {"function": {"arguments": "{}"}, "inner": {"details": {"b": 2}}})
+    assert message == {"function": {"name": "f", "arguments": "{}"}, "inner": {"details": {"a": 1, "b": 2}}}
+
+
 def test_fields_of_the_response_come_before_its_first_text() -> None:
     delta = {"role": "assistant", "content": "Hello"}
     event = {"service_tier": "flex", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     first, second = StreamReader("node").read([json.dumps(event).encode()])
     assert (first.extra, first.text) == ({"service_tier": "flex"}, "")
     assert second.text == "Hello"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_has_not_is_null(number: str) -> None:
+    delta = '{"choices": [{"index": 0, "delta": {"content": "a", "x": [%s]}, "logprobs": [%s, 0.5]}]}'
+    (chunk,) = StreamReader("any").read([(delta % (number, number)).encode()])
+    assert (chunk.deltas[0].fields, chunk.deltas[0].extra) == ({"x": [None]}, {"logprobs": [None, 0.5]})
+
+
+@pytest.mark.parametrize("deep", ["[" * 900 + "]" * 900, '{"a":' * 300 + "1" + "}" * 300])
+@pytest.mark.parametrize("line_end", ["", "\n"])
+def test_an_event_that_is_too_deep_to_pass_on_is_refused(deep: str, line_end: str) -> None:
+    event = f'{{"choices": [{{"index": 0, {line_end}"delta": {{"content": "a", "x": {deep}}}}}]}}'
+    reader = StreamReader("any")
+    assert reader.read([line.encode() for line in event.split("\n")]) == []
+    assert reader.failure is not None
+    assert "nested too deeply" in reader.failure.message

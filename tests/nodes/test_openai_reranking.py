@@ -6,6 +6,7 @@ import pytest
 
 from herding.errors import BadResponseError, ConfigError, HerdingError, NoModelError, StatusError
 from herding.nodes.openai import OpenAINode
+from herding.nodes.responses.ranking import parse_ranking
 from herding.values import Ranking
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import openai
@@ -69,6 +70,14 @@ async def test_text_embeddings_inference_is_found_by_itself(faulty: FakeNode, pa
 async def test_faults(faulty: FakeNode, model: str, kind: type[HerdingError], words: str) -> None:
     with pytest.raises(kind, match=words):
         await ranking(model, faulty.url)
+
+
+@pytest.mark.parametrize(
+    "item", ['{"index": [], "score": 1}', '{"index": {"a": 1}, "score": 1}', '{"index": 0, "score": 1%s}' % ("0" * 400)]
+)
+def test_an_index_or_a_score_that_is_none(item: str) -> None:
+    with pytest.raises(BadResponseError, match="no valid score for each of 1 documents"):
+        parse_ranking(f'{{"results": [{item}]}}'.encode(), 1, node="any")
 
 
 async def test_only_what_is_configured_is_served(faulty: FakeNode) -> None:

@@ -85,6 +85,7 @@ OLLAMA = [
     {"model": "m", "message": {"role": "assistant", "content": " world"}, "done": False},
     {"model": "m", "done": True, "done_reason": "stop", "prompt_eval_count": 11, "eval_count": 2},
 ]
+PARTS = [part.encode() for part in (TEXT, END, USAGE, DONE)]
 GOOD_ANSWERS: dict[str, bytes] = {
     "plain": response(GOOD),
     "as text": response(GOOD, kind="text/plain; charset=utf-8"),
@@ -124,6 +125,16 @@ GOOD_ANSWERS: dict[str, bytes] = {
     ),
     "gzip": response(gzip.compress(GOOD.encode()), headers="Content-Encoding: gzip\r\n"),
     "x-gzip": response(gzip.compress(GOOD.encode()), headers="Content-Encoding: X-GZIP\r\n"),
+    "gzip, each event by itself": response(b"".join(map(gzip.compress, PARTS)), headers="Content-Encoding: gzip\r\n"),
+    "gzip, each event by itself, in chunks": response(
+        chunked(b"".join(map(gzip.compress, PARTS)), size=len(gzip.compress(PARTS[0]))),
+        headers="Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    ),
+    "gzip, each event by itself, byte by byte": response(
+        chunked(b"".join(map(gzip.compress, PARTS)), size=1),
+        headers="Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    ),
+    "gzip, filled up": response(gzip.compress(GOOD.encode()) + bytes(100), headers="Content-Encoding: gzip\r\n"),
     "gzip of an object": response(gzip.compress(json.dumps(WHOLE).encode()), headers="Content-Encoding: gzip\r\n"),
     "deflate": response(deflated(GOOD, 15), headers="Content-Encoding: deflate\r\n"),
     "raw deflate": response(deflated(GOOD, -15), headers="Content-Encoding: deflate\r\n"),

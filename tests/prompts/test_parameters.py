@@ -14,7 +14,7 @@ from herding.values import Parameters
 
 def test_all_but_the_first_six_are_carried_by_name() -> None:
     given = {"temperature": 0.5, "stop": ["x"], "min_p": 0.1, "tools": [{"type": "function"}]}
-    made = PromptParameters.model_validate({**given, "extra_body": {"typical_p": 0.9}}).value()
+    made = PromptParameters.model_validate({**given, "extra_body": {"typical_p": 0.9}}).value
     assert made == Parameters(
         temperature=0.5, stop=("x",), more={"min_p": 0.1, "tools": given["tools"], "typical_p": 0.9}
     )
@@ -39,11 +39,11 @@ def test_all_but_the_first_six_are_carried_by_name() -> None:
     ],
 )
 def test_values_for_the_default_count_as_not_given(given: dict[str, Any]) -> None:
-    assert PromptParameters.model_validate(given).value() == Parameters()
+    assert PromptParameters.model_validate(given).value == Parameters()
 
 
 def test_one_stop_string_needs_no_list() -> None:
-    assert PromptParameters.model_validate({"stop": "x"}).value().stop == ("x",)
+    assert PromptParameters.model_validate({"stop": "x"}).value.stop == ("x",)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from herding.nodes.base import Node
 from herding.routing.fair_queue import MAX_PER_PRINCIPAL
 from herding.values import Call, Chunk, Principal, Queued, Request
 from tests.support.herding import Place, herding
+from tests.support.nodes import PlainConfig
 from tests.support.people import principal
 from tests.support.until import until
 
@@ -28,10 +29,8 @@ SLOT = 1
 class Gated(Node):
     """Ends one of the calls that it runs, the oldest, whenever it is told to; `begun` are the texts of all calls."""
 
-    kind = "gated"
-
     def __init__(self, *models: str, concurrency: int) -> None:
-        super().__init__("gated", models=models, concurrency=concurrency)
+        super().__init__(PlainConfig(name="gated", concurrency=concurrency), models=models)
         self.begun: list[str] = []
         self._gates: list[asyncio.Event] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from herding.errors import (
     StreamInterruptedError,
     UserError,
 )
-from herding.values import Delta, Done, Message, Parameters, Queued, Request, Started, Usage
+from herding.values import SPECIALIST, Delta, Done, Message, Parameters, Queued, Request, Started, Usage
 from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding, outcome_of, text_of
 from tests.support.nodes import Counting, Late, Reborn, Scripted, Switchable, echo, openai, patience
@@ -75,6 +76,18 @@ async def test_the_row_of_a_success(place: Place) -> None:
     assert [attempt.error_type for attempt in outcome.attempts] == [None]
     assert outcome.timings.first_token_ms is not None
     assert 0 <= outcome.timings.queued_ms <= outcome.timings.first_token_ms <= outcome.timings.total_ms
+
+
+async def test_without_a_model_the_bundled_specialist_serves_only_if_there_is_no_other(tmp_path: Path) -> None:
+    request = Request(messages=(Message("user", "hi"),))
+    async with herding(tmp_path, echo("local", SPECIALIST, "general"), echo("other", SPECIALIST)) as place:
+        models = {(await place.orchestrator.pipeline.run(request, ADMIN)).model for _ in range(8)}
+        assert models == {"general"}
+        named = await place.orchestrator.pipeline.run(replace(request, model=SPECIALIST), ADMIN)
+        assert named.model == SPECIALIST
+        assert str(named.reason).endswith(" is the less busy of its 2 nodes")
+    async with herding(tmp_path / "alone", echo("local", SPECIALIST)) as place:
+        assert (await place.orchestrator.pipeline.run(request, ADMIN)).model == SPECIALIST
 
 
 async def test_the_row_is_durable_before_done(place: Place) -> None:

@@ -26,8 +26,8 @@ def answered(text: str) -> RequestRun:
         id="1", arrived_at=0, principal=ADMIN, key="hard", prompt=prompt, rendered=compose(prompt, {})
     )
     run = RequestRun(request)
-    run.receive(Chunk(text=text))
-    run.receive(Chunk(finish_reason="stop"))
+    run.received.add(Chunk(text=text))
+    run.received.add(Chunk(finish_reason="stop"))
     return run
 
 

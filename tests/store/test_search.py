@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, event
 
 from herding.store import Store, search, search_index
 from herding.values import Choice, HistoryFilter
+from tests.support.database import reserve
 
 MINUTE = 60_000
 
@@ -138,17 +140,42 @@ async def test_erased_texts_are_found_no_more(store: Store, outcome) -> None:
 
 
 async def test_a_request_without_an_end_is_found(store: Store, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     assert await found(store, "BEGUN") == [1]
 
 
 async def test_what_was_interrupted_is_indexed_too(store: Store, url: str, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     await store.close()
     again = await Store.open(url)
     assert await again.index() == 1
     assert await found(again, "the app stopped") == [1]
     await again.close()
+
+
+async def test_long_texts_are_indexed_a_few_at_a_time(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "BATCH_CHARS", 100)
+    for number in range(4):
+        await store.finish(outcome(number, input=f"long {number} " * 20, answer=f"answer {number}"))
+    for number in range(4, 10):
+        await store.finish(outcome(number, input=f"short {number}"))
+    batches = []
+    while taken := await store._writer.call(search_index.index_batch):
+        batches.append(taken)
+    assert batches == [6, 1, 1, 1, 1]
+    assert await found(store, "long 2") == [2]
+    await store.finish(outcome(11, input="long 11 " * 20))
+    await store.finish(outcome(12, input="long 12 " * 20))
+    assert await store.index() == 2
+
+
+@pytest.mark.sqlite
+async def test_many_texts_beside_a_long_one_hold_no_writer_up(store: Store, outcome) -> None:
+    logprobs = {"content": [{"token": f"token {number}"} for number in range(8_000)]}
+    await store.finish(outcome(1, input="word " * 400_000, choices=(Choice(extra={"logprobs": logprobs}),)))
+    async with asyncio.timeout(10):  # to look for each text in the long one would take a minute
+        assert await store.index() == 1
+    assert await found(store, "token 7999") == [1]
 
 
 @pytest.mark.usefixtures("small")

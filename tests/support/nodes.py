@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from herding.errors import ConnectError
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import BuildContext, Deadlines, Node, NodeConfig
 from herding.nodes.echo import EchoConfig, EchoNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
@@ -39,15 +39,22 @@ def openai(url: str, *models: str, name: str = "hosted", keys: dict[str, str] | 
     return OpenAINode(config, secret=(keys or {}).get)
 
 
+class PlainConfig(NodeConfig):
+    """The configuration of a node that a test makes by itself."""
+
+    kind: str = "plain"
+
+    def build(self, context: BuildContext) -> Node:
+        raise NotImplementedError
+
+
 class Scripted(Node):
     """Says its `words`, one a chunk, then stops; an exception among them is raised there."""
-
-    kind = "scripted"
 
     def __init__(
         self, name: str, words: Sequence[str | Exception], *, models: Sequence[str] = ("echo",), ends: bool = True
     ) -> None:
-        super().__init__(name, models=models)
+        super().__init__(PlainConfig(name=name), models=models)
         self._words = words
         self._ends = ends
         self.calls: list[Call] = []
@@ -72,8 +79,6 @@ class Scripted(Node):
 class Counting(Scripted):
     """Counts a token a word, and has a context of `context` tokens; counting takes `delay` seconds."""
 
-    kind = "counting"
-
     def __init__(self, name: str, *, context: int, delay: float = 0.0, **more: Any) -> None:
         super().__init__(name, **{"words": ["fine"], **more})
         self._context = context
@@ -86,8 +91,6 @@ class Counting(Scripted):
 
 class Late(Scripted):
     """Expects its models, and serves them once `arrive` was called."""
-
-    kind = "late"
 
     def __init__(self, name: str, words: Sequence[str], *, models: Sequence[str] = ("echo",)) -> None:
         super().__init__(name, words, models=models)
@@ -108,7 +111,6 @@ class Late(Scripted):
 class Switchable(Scripted):
     """Serves nothing yet, and can be switched to its models."""
 
-    kind = "switchable"
     serving: tuple[str, ...] = ()
 
     @property
@@ -151,8 +153,6 @@ class Offering(Switchable):
 
 class Reborn(Scripted):
     """Dies at its first call, is away for a moment, and then answers."""
-
-    kind = "reborn"
 
     def __init__(self, name: str) -> None:
         super().__init__(name, ["alive"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,13 +19,11 @@ class ReverseConfig(NodeConfig):
 
     def build(self, context: BuildContext) -> Node:
         """Return the node."""
-        return ReverseNode(self.name, models=self.models, deadlines=self.deadlines, concurrency=self.concurrency)
+        return ReverseNode(self, models=self.models)
 
 
 class ReverseNode(Node):
     """Returns the last message with its characters in reverse order."""
-
-    kind: ClassVar[str] = "reverse"
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         """Stream the response, which ends with a chunk that has a finish reason."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from herding.api.http.request import Headers
 
 API_PATHS = ("/api/", "/v1/")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OTHER_ORIGIN = "A page of another origin may not do this."
 
 EXPOSED_HEADERS = (
     *("x-request-id", "x-herding-model", "x-herding-node", "x-herding-reason", "x-herding-ignored", "retry-after"),

@@ -1,18 +1,21 @@
-"""Where a request comes from: its principal, page and address; and whether its client is still connected."""
+"""The parts of a request beside its body: principal, page, address and query; and whether its client is still there."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
 from starlette._utils import get_route_path
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from herding.errors import UserError
 from herding.values import Principal
 
 Headers = Mapping[bytes, bytes]
@@ -91,6 +94,50 @@ def root_path(scope: Scope) -> str:
 def route_path(scope: Scope) -> str:
     """Return the path of a request below the root path, in a route as in any middleware."""
     return get_route_path(scope)
+
+
+class QueryCheck:
+    """A dependency of all operations that refuses a query parameter which the operation does not have.
+
+    A misspelt filter must not match everything.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Callable[..., Any], frozenset[str] | None] = {}
+
+    async def __call__(self, request: Request) -> None:
+        """Raise UserError for the first query parameter that is unknown."""
+        if request.scope["query_string"]:
+            self._check(request, request.scope["route"])
+
+    def before(self, route: APIRoute) -> ASGIApp:
+        """Return the app of a route with the check before it, which costs less than a dependency."""
+        app = route.app
+
+        def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["query_string"]:
+                self._check(Request(scope), route)
+            return app(scope, receive, send)
+
+        return checked
+
+    def _check(self, request: Request, route: APIRoute) -> None:
+        if route.endpoint not in self._known:
+            self._known[route.endpoint] = _parameters(route)
+        known = self._known[route.endpoint]
+        unknown = None if known is None else next((name for name in request.query_params if name not in known), None)
+        if known is not None and unknown is not None:
+            names = ", ".join(sorted(known)) or "none"
+            raise UserError(f"There is no query parameter '{unknown}' here. Parameters: {names}.", param=unknown)
+
+
+def _parameters(route: APIRoute) -> frozenset[str] | None:
+    """Return the names of the query parameters of an operation; None if they are free, such as variables."""
+    described = (route.openapi_extra or {}).get("parameters", ())
+    if any(parameter["in"] == "query" and parameter.get("explode") for parameter in described):
+        return None
+    fields = get_flat_params(route.dependant)
+    return frozenset(field.alias for field in fields if isinstance(field.field_info, params.Query))
 
 
 class ClientDisconnected(Exception):

@@ -12,7 +12,7 @@ from herding.access.operations import ADMINISTER
 from herding.access.sessions import Session
 from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
-from herding.api.http.origins import AllowedOrigins, page_origin
+from herding.api.http.origins import OTHER_ORIGIN, SAFE_METHODS, AllowedOrigins, page_origin
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
 from herding.errors import AccessError, AuthenticationError, HerdingError, UserError
 from herding.people.authenticator import Authenticator
@@ -22,11 +22,9 @@ COOKIE = "herding_session"
 NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
-OTHER_ORIGIN = "A page of another origin may not do this."
 LISTED_ORIGINS_PATHS = ("/mcp", "/mcp/")
 """Paths that pages of other origins may not call at all unless their origin is allowed: what is behind them acts."""
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DISCORD_USER, DISCORD_ROLE = b"x-herding-discord-user", b"x-herding-discord-role"
 MAX_DIGITS = 20
 LOGIN, LOGOUT = "/login", "/logout"
@@ -49,10 +47,11 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         headers: Headers = dict(scope["headers"])
-        address = client_address(scope)
+        address, is_own_page = client_address(scope), same_origin(headers)
         try:
-            who, new_session = await self._authenticate(scope, headers, address)
-            self._check_origin(scope, headers, who)
+            who, new_session = await self._authenticate(scope, headers, address, is_own_page=is_own_page)
+            if not is_own_page:
+                self._check_origin(scope, headers, who)
             if given := headers.get(DISCORD_USER):
                 who = await self._discord_user(given, headers, who)
         except HerdingError as error:
@@ -64,12 +63,14 @@ class AuthenticationMiddleware:
             send = self._with_cookie(send, new_session, scope)
         await self._app(scope, receive, send)
 
-    async def _authenticate(self, scope: Scope, headers: Headers, address: str) -> tuple[Principal, Session | None]:
+    async def _authenticate(
+        self, scope: Scope, headers: Headers, address: str, *, is_own_page: bool
+    ) -> tuple[Principal, Session | None]:
         """Return the principal, and the session that begins if they are new."""
         token = bearer_token(headers)
         if token is not None and not (self._authenticator.trusts_all and not token.startswith(PREFIX)):
             return await self._authenticator.authenticate_token(token, address), None
-        if not same_origin(headers) and not is_navigation(headers):
+        if not is_own_page and not is_navigation(headers):
             return self._authenticator.authenticate_guest(address), None
         try:
             known = await self._authenticate_cookie(scope, address)
@@ -91,7 +92,7 @@ class AuthenticationMiddleware:
     def _check_origin(self, scope: Scope, headers: Headers, who: Principal) -> None:
         """Raise AccessError for a page of another origin that may not use its token, or may not write without one."""
         origin = page_origin(headers) if b"origin" in headers else ""
-        if not origin or scope["type"] != "http" or same_origin(headers):
+        if not origin or scope["type"] != "http":
             return
         if scope["path"] in LISTED_ORIGINS_PATHS and origin not in self._origins:
             raise AccessError(OTHER_ORIGIN)

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.api.http.errors import problem_of
+from herding.api.http.origins import OTHER_ORIGIN, SAFE_METHODS
 from herding.api.http.request import Headers, client_address, same_origin
 from herding.errors import AccessError, HerdingError
 from herding.orchestrator import Orchestrator
@@ -16,7 +17,6 @@ from herding.prompts.web_access import allows_origin
 from herding.values import Principal
 
 RUN_PATH = "/api/v1/run/"
-OTHER_ORIGIN = "A page of another origin may not do this."
 _MAX_AGE = "600"
 """Seconds for which browsers remember the answer to a preflight request."""
 
@@ -53,7 +53,7 @@ class PromptLinkMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        linked = scope["method"] in ("GET", "HEAD", "OPTIONS")
+        linked = scope["method"] in SAFE_METHODS
         if linked and (alias := self._orchestrator.prompts.resolve_alias(scope["path"])):
             key, names = alias
             path, query = RUN_PATH + key, _rename_parameters(scope["query_string"], names)

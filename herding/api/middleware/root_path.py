@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable
 
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from herding.api.http.request import root_path
-
-FORM = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-"""The form of a root path; it must not lead to another host or upwards."""
+from herding.settings import ROOT_PATH
 
 _HEADER = b"x-forwarded-prefix"
 
@@ -58,4 +55,4 @@ def _forwarded(scope: Scope) -> str:
     """Return the root path of the header; empty if there is none, or one of another form."""
     values = [value for key, value in scope["headers"] if key == _HEADER]
     given = values[-1].rpartition(b",")[2].strip().decode("latin-1").rstrip("/") if values else ""
-    return given if FORM.fullmatch(given) else ""
+    return given if ROOT_PATH.fullmatch(given) else ""

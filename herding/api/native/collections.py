@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AliasPath, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from herding.api.http.errors import Responses, error_responses
@@ -15,7 +15,7 @@ from herding.api.http.request import Caller
 from herding.errors import ConflictError, NotFoundError, UserError
 from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, uploaded_document
 from herding.orchestrator import Orchestrator
-from herding.values import Document, FoundChunk, IndexingJob, MetadataValue, NewDocument, TextChunk
+from herding.values import MetadataValue, NewDocument, TextChunk
 
 _NO_COLLECTION = NotFoundError("There is no collection 'docs'.", param="collection")
 _NO_RERANKER = UserError("No node reranks with 'x'. Available: y.", param="rerank")
@@ -120,7 +120,7 @@ class CollectionList(ResponseModel):
 class DocumentResponse(ResponseModel):
     """A document. `done` of `total` chunks are indexed; `error` says why it is not, or what it waits for."""
 
-    id: str
+    id: str = Field(validation_alias="key")
     title: str
     kind: str
     state: Literal["waiting", "indexing", "ready", "failed"]
@@ -193,9 +193,9 @@ class MatchResponse(ResponseModel):
 
     document: str
     title: str
-    chunk: int
-    place: str
-    text: str
+    chunk: int = Field(validation_alias="chunk_id")
+    place: str = Field(validation_alias=AliasPath("chunk", "place"))
+    text: str = Field(validation_alias=AliasPath("chunk", "text"))
     score: float
     similarity: float
     metadata: dict[str, Any]
@@ -256,7 +256,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/{collection}/jobs/{job}", responses=error_responses(NotFoundError("This job is not known.")))
     async def get_indexing_job(collection: str, job: str, who: Caller) -> JobResponse:
         """Return the progress of documents that were added together."""
-        return _job(await collections.job(collection, job, who))
+        return JobResponse.model_validate(await collections.job(collection, job, who))
 
     @routes.post("/{collection}/query", responses=error_responses(_NO_COLLECTION, _NO_RERANKER))
     async def query_collection(collection: str, body: QueryRequest, who: Caller) -> MatchList:
@@ -270,7 +270,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             min_similarity=body.min_similarity,
             rerank=body.rerank,
         )
-        return MatchList(matches=[_match(one) for one in found])
+        return MatchList(matches=[MatchResponse.model_validate(one) for one in found])
 
     return routes
 
@@ -287,7 +287,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
     ) -> DocumentList:
         """List documents by ID, with the state of their indexing."""
         found = await collections.documents(collection, who, limit=limit, offset=offset)
-        return DocumentList(documents=[_document(one) for one in found])
+        return DocumentList(documents=[DocumentResponse.model_validate(one) for one in found])
 
     @routes.post(
         "/{collection}/documents",
@@ -320,7 +320,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
             job = await collections.wait(collection, job, who)
         if job.state != "running":
             response.status_code = 200
-        return _job(job)
+        return JobResponse.model_validate(job)
 
     @routes.delete("/{collection}/documents", responses=error_responses(_NO_COLLECTION))
     async def delete_documents(
@@ -396,30 +396,6 @@ def _metadata(text: Any) -> dict[str, Any]:
     return found
 
 
-def _document(found: Document) -> DocumentResponse:
-    names = [name for name in DocumentResponse.model_fields if name != "id"]
-    fields = {name: getattr(found, name) for name in names}
-    return DocumentResponse(**fields | {"id": found.key, "metadata": dict(found.metadata)})
-
-
-def _job(found: IndexingJob) -> JobResponse:
-    return JobResponse.model_validate(found)
-
-
 def _chunk(id: int, found: TextChunk) -> ChunkResponse:
     names = [name for name in ChunkResponse.model_fields if name != "chunk"]
     return ChunkResponse(chunk=id, **{name: getattr(found, name) for name in names})
-
-
-def _match(found: FoundChunk) -> MatchResponse:
-    return MatchResponse(
-        document=found.document,
-        title=found.title,
-        chunk=found.chunk_id,
-        place=found.chunk.place,
-        text=found.chunk.text,
-        score=found.score,
-        similarity=found.similarity,
-        metadata=dict(found.metadata),
-        reranker=found.reranker,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -220,7 +221,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/history.csv", response_class=StreamingResponse, responses=_file("text/csv") | error_responses())
     async def export_history_as_csv(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as CSV for a spreadsheet."""
-        lines = csv_lines(orchestrator.history.export(where, who))
+        lines = csv_lines(await _begun(orchestrator.history.export(where, who)))
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=download_headers("history.csv"))
 
     @routes.get(
@@ -228,10 +229,23 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def export_history_as_jsonl(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as JSON, one request per line."""
-        lines = json_lines(orchestrator.history.export(where, who))
+        lines = json_lines(await _begun(orchestrator.history.export(where, who)))
         return StreamingResponse(lines, media_type="application/jsonl", headers=download_headers("history.jsonl"))
 
     return routes
+
+
+async def _begun(entries: AsyncIterator[Entry]) -> AsyncIterator[Entry]:
+    """Return an iterator of the same entries. What fails at once is raised while the response has no status yet."""
+    first = await anext(entries, None)
+
+    async def all_of_them() -> AsyncIterator[Entry]:
+        if first is not None:
+            yield first
+            async for entry in entries:
+                yield entry
+
+    return all_of_them()
 
 
 def _file(media_type: str) -> Responses:

@@ -15,10 +15,11 @@ from pydantic.json_schema import SkipJsonSchema
 from herding import values
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
+from herding.api.http.origins import OTHER_ORIGIN
 from herding.api.http.request import Caller, principal_of, same_origin, until_disconnect
 from herding.api.http.response import Headers, json_response, outcome_headers, to_json
 from herding.api.http.sse import EVENT_SCHEMA, encode_event, event_stream
-from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
+from herding.api.middleware.prompt_links import page_may_run
 from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
 from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError
@@ -120,7 +121,7 @@ class RunPromptRequest(RequestModel):
             prompt=self.prompt or self.prompt_key or "",
             variables=self.variables if self.raw_inputs is None else self.raw_inputs,
             model=None if self.model == AUTO else self.model,
-            parameters=self.parameters.value(),
+            parameters=self.parameters.value,
             turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,
             collection=self.collection,
@@ -205,7 +206,7 @@ class RunPromptResponse(ResponseModel):
             timings=round_timings(outcome.timings),
             checks=outcome.checks,
             routing=RoutingDecision.from_outcome(outcome),
-            cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
+            cost=outcome.dollars,
             reasoning=outcome.reasoning or None,
             refusal=outcome.refusal or None,
             note=outcome.note,

@@ -144,7 +144,7 @@ class ModelResponse(ResponseModel):
     reranks: tuple[str, ...]
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
-    stats: ModelStats
+    stats: ModelStats = ModelStats()
     capabilities: dict[str, ModelCapabilities]
 
 
@@ -235,26 +235,12 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
         """List the models with their nodes, the prompts that target them, and their statistics of the last 24 hours.
 
         `nodes` answer with the model, `embeds` make embeddings with it, `reranks` score documents with it, `offered_by`
-        can load it. `stats` count its
-        attempts for all prompts and chats, `share` is its part of all attempts; rates are null without attempts. The
-        probability that it is chosen for a prompt is in the insights of that prompt.
+        can load it. `stats` count its attempts for all prompts and chats, `share` is its part of all attempts; rates
+        are null without attempts. The probability that it is chosen for a prompt is in the insights of that prompt.
         """
         models, stats = await orchestrator.nodes.models(who), await orchestrator.insights.models(who)
-        return ModelList(
-            models=[
-                ModelResponse(
-                    id=model.id,
-                    nodes=model.nodes,
-                    embeds=model.embeds,
-                    reranks=model.reranks,
-                    offered_by=model.offered_by,
-                    prompts=model.prompts,
-                    stats=stats.get(model.id, ModelStats()),
-                    capabilities=dict(model.capabilities),
-                )
-                for model in models
-            ]
-        )
+        found = [ModelResponse.model_validate(model) for model in models]
+        return ModelList(models=[one.model_copy(update={"stats": stats.get(one.id, one.stats)}) for one in found])
 
     return routes
 

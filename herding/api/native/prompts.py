@@ -7,19 +7,18 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StrictInt
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StrictInt
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from herding.api.http.errors import Responses, error_responses
-from herding.api.http.models import Instant, RequestModel, ResponseModel, format_instant
+from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.api.http.response import json_response
 from herding.errors import ConflictError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt
-from herding.studio.drafts import PromptDraft
 from herding.values import PromptInfo, PromptStats
 
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
@@ -134,25 +133,12 @@ class DraftResponse(ResponseModel):
     """Your draft of a prompt, on top of version `base`; 0 is a prompt that was never saved."""
 
     key: str
-    variables: dict[str, Any]
-    template: str | None
-    parameters: dict[str, Any]
-    whole: str | None
+    variables: dict[str, Any] = Field(validation_alias=AliasPath("edits", "variables"))
+    template: str | None = Field(validation_alias=AliasPath("edits", "template"))
+    parameters: dict[str, Any] = Field(validation_alias=AliasPath("edits", "parameters"))
+    whole: str | None = Field(validation_alias=AliasPath("edits", "whole"))
     base: int
     updated_at: Instant
-
-    @classmethod
-    def from_draft(cls, draft: PromptDraft) -> DraftResponse:
-        """Return a draft."""
-        return cls(
-            key=draft.key,
-            variables=dict(draft.edits.variables),
-            template=draft.edits.template,
-            parameters=dict(draft.edits.parameters),
-            whole=draft.edits.whole,
-            base=draft.base,
-            updated_at=format_instant(draft.updated_at),
-        )
 
 
 class DraftList(ResponseModel):
@@ -223,7 +209,7 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
     async def list_drafts(who: Caller) -> Response:
         """List your drafts, the last changed first."""
         return json_response(
-            DraftList(drafts=[DraftResponse.from_draft(draft) for draft in await drafts.list_all(who)])
+            DraftList(drafts=[DraftResponse.model_validate(draft) for draft in await drafts.list_all(who)])
         )
 
     @routes.get(
@@ -236,7 +222,7 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
         draft = await drafts.get(key, who)
         if draft is None:
             raise NotFoundError(f"You have no draft of '{key}'.", param="key")
-        return json_response(DraftResponse.from_draft(draft))
+        return json_response(DraftResponse.model_validate(draft))
 
     @routes.put(_DRAFT, response_model=DraftResponse, responses=error_responses(_NO_PROMPT))
     async def save_draft(key: str, body: SaveDraftRequest, who: Caller) -> Response:
@@ -244,7 +230,9 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
 
         An edited `template` needs the right `edit`; a `whole` prompt, or a new key, needs the right `save`.
         """
-        return json_response(DraftResponse.from_draft(await drafts.store(key, body.to_edits(), who, base=body.base)))
+        return json_response(
+            DraftResponse.model_validate(await drafts.store(key, body.to_edits(), who, base=body.base))
+        )
 
     @routes.delete(_DRAFT, status_code=204, responses=error_responses())
     async def delete_draft(key: str, who: Caller) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 
 from fastapi import Request, Response
 
@@ -18,26 +17,24 @@ from herding.api.openai.requests import ChatRequest, CompletionRequest
 from herding.api.openai.responses import ChatCompletion, ChunkWriter, TextCompletion
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
-from herding.values import Delta, Done, Event, Message, Principal, Started
-
-END = b"data: [DONE]\n\n"
+from herding.values import Message, Principal
 
 
 async def complete_chat(orchestrator: Orchestrator, body: ChatRequest, request: Request, who: Principal) -> Response:
     """Answer a chat, or run the prompt that its model names."""
-    parameters, messages = body.to_parameters(), body.to_messages()
+    messages, response_format, parameters = body.to_messages(), body.to_response_format(), body.to_parameters()
     if body.model and body.model.startswith(PREFIX):
         run = await prompt_request(
             orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
         )
-        run = replace(run, session_id=body.session_id, response_format=body.to_response_format())
+        run = replace(run, session_id=body.session_id, response_format=response_format)
     else:
         run = values.Request(
             model=model_of(body.model, body.variables),
             parameters=parameters,
             messages=messages,
             session_id=body.session_id,
-            response_format=body.to_response_format(),
+            response_format=response_format,
         )
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
@@ -82,23 +79,7 @@ async def _stream(
     who: Principal,
 ) -> Response:
     writer = ChunkWriter(is_chat=isinstance(body, ChatRequest), include_usage=body.include_usage)
-    encode = partial(_encode, writer=writer)
-    return await event_stream(request, orchestrator.pipeline.stream(run, who), encode, _encode_error)
-
-
-def _encode(event: Event, writer: ChunkWriter) -> bytes:
-    """Return the chunks that an event adds, as events of the stream."""
-    match event:
-        case Delta(text, (), None):
-            return writer.text_event(text)
-        case Delta(_, choices, extra):
-            writer.extend(extra or {})
-            return b"".join([encode_event(writer.choice(choice)) for choice in choices])
-        case Started():
-            writer.start(event.request_id, event.model)
-        case Done(outcome):
-            return b"".join([*map(encode_event, writer.end(outcome)), END])
-    return b""
+    return await event_stream(request, orchestrator.pipeline.stream(run, who), writer.encode, _encode_error)
 
 
 def _encode_error(error: HerdingError) -> bytes:

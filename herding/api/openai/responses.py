@@ -11,7 +11,10 @@ from pydantic import ConfigDict, Field
 
 from herding.api.http.models import ResponseModel
 from herding.api.http.sse import encode_event
-from herding.values import Choice, Fields, FinishReason, Outcome, Usage
+from herding.values import Choice, Delta, Done, Event, Fields, FinishReason, Outcome, Started, Usage
+
+END = b"data: [DONE]\n\n"
+"""The last event of a stream."""
 
 
 class CompletionUsage(ResponseModel):
@@ -240,6 +243,20 @@ class ChunkWriter:
         self._around_text: tuple[bytes, bytes] | None = None
         self._begun: set[int] = set()
         self._ended: set[int] = set()
+
+    def encode(self, event: Event) -> bytes:
+        """Return the chunks that an event of a run adds, as events of the stream."""
+        match event:
+            case Delta(text, (), None):
+                return self.text_event(text)
+            case Delta(_, choices, extra):
+                self.extend(extra or {})
+                return b"".join([encode_event(self.choice(choice)) for choice in choices])
+            case Started():
+                self.start(event.request_id, event.model)
+            case Done(outcome):
+                return b"".join([*map(encode_event, self.end(outcome)), END])
+        return b""
 
     def start(self, request_id: str, model: str) -> None:
         """Set what all chunks begin with."""

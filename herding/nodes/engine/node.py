@@ -10,8 +10,8 @@ from contextlib import aclosing
 from typing import ClassVar
 
 from herding.errors import UserError
-from herding.nodes.base import AutoSwitch, Deadlines, Node
-from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
+from herding.nodes.base import AutoSwitch, Node, NodeConfig
+from herding.nodes.capabilities import BASIC, Capabilities
 from herding.nodes.engine.client import EngineClient
 from herding.nodes.parallel_calls import merged, single_calls
 from herding.nodes.prices import FREE, Price
@@ -31,17 +31,8 @@ class EngineNode(Node):
 
     refresh_seconds: ClassVar[float]
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        deadlines: Deadlines,
-        concurrency: int | None,
-        auto_switch: AutoSwitch | None,
-        offers: tuple[str, ...] = (),
-        capabilities: CapabilitiesConfig | None = None,
-    ) -> None:
-        super().__init__(name, deadlines=deadlines, concurrency=concurrency, capabilities=capabilities)
+    def __init__(self, config: NodeConfig, *, auto_switch: AutoSwitch | None, offers: tuple[str, ...] = ()) -> None:
+        super().__init__(config)
         self.auto_switch = auto_switch
         self._offers = offers
         self._reachable = False

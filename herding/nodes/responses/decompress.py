@@ -13,6 +13,7 @@ from herding.errors import BadResponseError
 MAX_PIECE = 256_000
 """The most bytes that are decompressed at once: a few bytes can become gigabytes, and readers stop before that."""
 
+_GZIP_MARK = b"\x1f"
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Window bits of zlib for its formats."""
 
@@ -41,15 +42,19 @@ class _Inflated(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         while not self._left and not self._has_more:
             self._left = await anext(self._chunks)
+        if self._inflater and self._inflater.eof:  # servers may compress each part by itself
+            if not self._left.startswith(_GZIP_MARK):  # zeros that fill up, or nothing of the response
+                self._left = b""
+                return b""
+            self._inflater = None
         inflater = self._inflater = self._inflater or zlib.decompressobj(_format_of(self._left, self._encoding))
-        if inflater.eof:
-            self._left = b""
-            return b""
         try:
             piece = inflater.decompress(self._left, MAX_PIECE)
         except zlib.error:
             raise BadResponseError("The node sent a compressed response that can't be decompressed.") from None
         self._left, self._has_more = inflater.unconsumed_tail, len(piece) == MAX_PIECE and not inflater.eof
+        if inflater.eof:
+            self._left = inflater.unused_data
         return piece
 
 

@@ -58,7 +58,7 @@ class ChoiceReader:
             if thought:
                 reasoning += thought
                 fields["reasoning_content"] = f"{fields.get('reasoning_content', '')}{thought}"
-        extra = _extra(choice) if len(choice) > 3 else {}
+        extra = {} if _CHOICE_FIELDS.issuperset(choice) else _extra(choice)
         if text or fields:
             self.begun.add(index)
         if index == 0 and not fields and not extra and reason is None:
@@ -206,7 +206,7 @@ def response_fields(event: Mapping[str, Any]) -> dict[str, Any]:
 def merge(whole: dict[str, Any], more: Fields, *, texts_grow: bool = True) -> None:
     """Add the fields of a delta to those of a message: texts and lists grow, the entries of lists by their index.
 
-    With `texts_grow` false, a later text replaces an earlier one, as it does beside the message.
+    What is of another kind than before replaces it; so does each text with `texts_grow` false, as beside the message.
     """
     for name, value in more.items():
         before = whole.get(name)
@@ -217,7 +217,8 @@ def merge(whole: dict[str, Any], more: Fields, *, texts_grow: bool = True) -> No
         elif isinstance(value, list):
             whole[name] = _merged_list(before if isinstance(before, list) else [], value)
         elif isinstance(value, Mapping):
-            merge(whole.setdefault(name, {}), value) if not isinstance(before, Mapping) else None
+            whole[name] = fresh = dict[str, Any]()
+            merge(fresh, value)
         elif value is not None:
             whole[name] = value
 

@@ -30,6 +30,9 @@ from herding.values import Choice, Chunk, EmbeddingInput, Embeddings, FinishReas
 
 MAX_FLOAT32 = 3.4e38
 
+MAX_DEPTH = 100
+"""Levels of objects and lists in an event; what is deeper could not be read, stored or sent on."""
+
 Vector = tuple[float, ...]
 
 _DONE = b"[DONE]"
@@ -69,7 +72,11 @@ class StreamReader:
                     if text:
                         self._choices.begun.add(0)
                         texts.append(text)
-                elif event is not _NOTHING and (chunk := self._read_event(event, texts)):
+                elif event is not _NOTHING:
+                    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+                        self._check_depth(event)
+                    if (chunk := self._read_event(event, texts)) is None:
+                        continue
                     if chunk.deltas:
                         _add_texts(chunks, texts)
                     chunks.append(chunk)  # fields of the response come before its text
@@ -102,11 +109,16 @@ class StreamReader:
         elif self._held:
             parse_json(self._held, self._node)  # raises the error
         self._held = ""
+        self._check_depth(found)
         if found is _NOTHING and text.startswith("{") and len(text) < MAX_LINE:
             self._held = text
         elif found is _NOTHING:
             self._words = self._words or shorten(text)
         return found
+
+    def _check_depth(self, event: Any) -> None:
+        if _is_deep(event, MAX_DEPTH):
+            raise BadResponseError(f"Node '{self._node}' sent an event that is nested too deeply.", node=self._node)
 
     def _decoded(self, data: bytes) -> str:
         try:
@@ -211,12 +223,26 @@ def _has_usage(event: Mapping[str, Any], choices: Any) -> bool:
     return bool(event.get("x_groq")) or (isinstance(first, dict) and bool(first.get("usage")))
 
 
+def _is_deep(value: Any, levels: int) -> bool:
+    """Return whether a JSON value has more than `levels` of objects and lists."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (levels == 0 or any(_is_deep(item, levels - 1) for item in inner))
+
+
 def _parse_loosely(data: str) -> Any:
-    """Parse JSON with all that Python accepts; `_NOTHING` if it is none."""
+    """Parse JSON with all that Python accepts, `_NOTHING` if it is none; what is not a finite number becomes None."""
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         return _NOTHING
+
+
+def _no_number(_: str) -> None:
+    return None
+
+
+def _finite(digits: str) -> float | None:
+    return number if math.isfinite(number := float(digits)) else None
 
 
 def parse_json(data: str, node: str) -> Any:

@@ -27,7 +27,7 @@ def parse_ranking(content: bytes, count: int, *, node: str) -> Ranking:
     items = data.get("results", data.get("data")) if isinstance(data, dict) else data
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadResponseError(f"Node '{node}' sent a response without scores.")
-    scores = {item.get("index"): _score(item) for item in items}
+    scores = {index: _score(item) for item in items if type(index := item.get("index")) is int}
     if len(items) != count or scores.keys() != set(range(count)) or not all(map(math.isfinite, scores.values())):
         raise BadResponseError(f"Node '{node}' sent no valid score for each of {count:,} documents.")
     usage = read_usage(data) if isinstance(data, dict) else None
@@ -38,4 +38,7 @@ def parse_ranking(content: bytes, count: int, *, node: str) -> Ranking:
 def _score(item: dict[str, Any]) -> float:
     """Return the score in an item of a response, not a number where there is none."""
     score = item.get("relevance_score", item.get("score"))
-    return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else math.nan
+    try:
+        return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else math.nan
+    except OverflowError:
+        return math.nan

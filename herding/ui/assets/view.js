@@ -12,36 +12,42 @@ const tabs = new Map(JSON.parse(meta("tabs") ?? "[]")); // the names of the tabs
 export const notify = (message, kind = "info") =>
   document.dispatchEvent(new CustomEvent("herding:notice", { detail: { message, kind } }));
 
-/** Set fields of the address; empty ones are removed. */
-export const setAddress = (fields) => {
-  const url = new URL(location.href);
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === "" || value === null) url.searchParams.delete(name);
-    else url.searchParams.set(name, value);
-  }
-  history.replaceState(history.state, "", url);
-};
-
 // The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
-// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
-// than one prompt.
+// after a reload, finds its own. A tab of one prompt that is opened first takes the prompt that was open last.
+const ONE_PROMPT = new Set(["engineer", "versions", "compare", "insights"]);
 const IN_MENU = "#tabs .overflow-dropdown button"; // tabs for which a narrow page has no room; they have only their names
-const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
+const firstKey = meta("first-tab");
 let byLink = false;
+let here = new URL(location.href); // the open tab with its fields; once the user goes back, the address is another one
+const tabOf = (url) => url.searchParams.get("tab") ?? firstKey;
+const fieldsIn = (url) =>
+  Object.fromEntries([...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__")));
 const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
-const switchAddress = (key, fields) => {
-  const url = new URL(location.href);
-  const open = document.querySelector("#tabs button[role=tab][aria-selected=true]")?.getAttribute("aria-controls")?.slice(4);
-  const before = url.searchParams.get("tab") ?? open;
-  const own = [...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__"));
-  if (before && before !== key) sessionStorage.setItem(`fields-${before}`, JSON.stringify(Object.fromEntries(own)));
-  for (const [name] of own) url.searchParams.delete(name);
-  for (const [name, value] of Object.entries({ ...fields, tab: key })) if (value) url.searchParams.set(name, value);
-  history.replaceState(history.state, "", url);
+const keepFields = () => {
+  const fields = fieldsIn(here);
+  sessionStorage.setItem(`fields-${tabOf(here)}`, JSON.stringify(fields));
+  if (fields.prompt && ONE_PROMPT.has(tabOf(here))) sessionStorage.setItem("prompt", fields.prompt);
 };
 const sharedFields = (key) => {
-  const prompt = new URL(location.href).searchParams.get("prompt");
-  return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
+  const prompt = here.searchParams.get("prompt") ?? sessionStorage.getItem("prompt");
+  return prompt && ONE_PROMPT.has(key) ? { prompt } : {};
+};
+
+/** Set fields of the address; empty ones are removed. */
+export const setAddress = (fields) => {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === "" || value === null) here.searchParams.delete(name);
+    else here.searchParams.set(name, value);
+  }
+  history.replaceState(history.state, "", here);
+};
+const switchAddress = (key, fields) => {
+  keepFields();
+  const next = new URL(here);
+  for (const name of Object.keys(fieldsIn(here))) next.searchParams.delete(name);
+  for (const [name, value] of Object.entries({ ...fields, tab: key })) if (value) next.searchParams.set(name, value);
+  if (next.href !== here.href) history.pushState(history.state, "", next);
+  here = next;
 };
 const nameOf = (button) => button?.textContent.trim();
 const keyOf = (target) => {
@@ -54,7 +60,7 @@ document.addEventListener(
   "click",
   ({ target }) => {
     const key = keyOf(target);
-    if (key && !byLink) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
+    if (key && !byLink && key !== tabOf(here)) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
   },
   true,
 );
@@ -62,15 +68,25 @@ document.addEventListener(
 /** Open a tab by its key, with the fields of the address that it reads. */
 export const openTab = (key, fields = {}) => {
   switchAddress(key, { ...sharedFields(key), ...fields });
+  showTab(key);
+};
+const showTab = (key, anew = true) => {
   const host = document.querySelector(`.view[data-view="${key}"]`);
   const tab = tabButton(key);
-  if (!host || !tab) return location.assign(location.href);
-  delete host.dataset.opened;
+  if (!host || !tab) return location.reload();
+  if (anew) delete host.dataset.opened;
   byLink = true;
   tab.click();
   byLink = false;
   if (isVisible(host)) open(host);
 };
+const sorted = (fields) => JSON.stringify(Object.entries(fields ?? {}).sort());
+addEventListener("popstate", () => {
+  keepFields();
+  here = new URL(location.href);
+  const key = tabOf(here);
+  showTab(key, sorted(fieldsOf(key)) !== sorted(fieldsIn(here)));
+});
 
 document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
 
@@ -92,7 +108,6 @@ const load = (name) => {
   if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
   return modules.get(name);
 };
-const firstKey = meta("first-tab");
 let first = firstKey ? askFirst(firstKey).catch(() => null) : null;
 
 const showFirst = async (host) => {
@@ -152,9 +167,10 @@ document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detai
 document.addEventListener("stale", ({ detail }) => {
   delete document.querySelector(`.view[data-view="${detail.value}"]`)?.dataset.opened;
 });
-document.addEventListener("address", ({ detail }) => {
+document.addEventListener("address", ({ detail, target }) => {
   const { elt: _, ...fields } = detail;
-  setAddress(fields);
+  const view = target.closest?.(".view")?.dataset.view;
+  if (!view || view === tabOf(here)) setAddress(fields); // a late reply must not change the address of another tab
 });
 
 // Errors of requests.

@@ -87,7 +87,9 @@ def _bar(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
     )
     blind = None
     if board.past is None and {RATE, HISTORY} <= who.rights:
-        blind = checkbox("Blind", "blind", checked=shown.blind, id="compare-blind", form=FORM)
+        about = "Shuffle the columns, show all responses at once, hide names until you choose."
+        box = checkbox("Blind", "blind", checked=shown.blind, id="compare-blind", form=FORM)
+        blind = el("div", box, title=about)
     return el(
         "div",
         el("div", picker, cls="compare-pick"),
@@ -96,7 +98,7 @@ def _bar(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
         button("Add column", id="compare-add", hx_post="ui/compare/add", hx_include=f"#{FORM}",
                hx_target="#compare-columns", hx_swap="beforeend",
                disabled="" if len(board.columns) >= len(LETTERS) else None),
-        el("div", blind, title="Shuffle the columns and hide names and settings until you choose.") if blind else None,
+        blind,
         el("div", id="compare-note", cls="muted", role="status"),
         cls="compare-bar",
         role="group",

@@ -66,11 +66,10 @@ def status(outcome: Outcome, *, hidden: bool = False) -> Markup:
     return join([response.final_status(outcome, time=False), response.metrics_line(outcome)])
 
 
-def waiting(*, streaming: bool) -> Markup:
+def waiting() -> Markup:
     """Return the status of a running request that names neither model nor node."""
-    text = "Streaming" if streaming else "Waiting for first token"
     pulse = el("span", cls="pulse", aria_hidden="true")
-    return el("div", pulse, el("span", text), el("span", cls="muted clock", aria_hidden="true"), cls="status-line")
+    return el("div", pulse, el("span", "Shown when all responses are complete"), cls="status-line")
 
 
 def failure(error: HerdingError | None, text: str) -> Markup:

@@ -62,16 +62,28 @@ class RunRoutes:
         columns = shuffled(board.columns) if hidden else list(board.columns)
         ended: dict[str, Outcome] = {}
         streams = {column.letter: self._column(column, board, who, ended, hidden=hidden) for column in columns}
+        held: dict[str, Any] = {}
+        if hidden:
+            for letter in streams:
+                yield f"{letter}.status", results.waiting()
         async with contextlib.aclosing(merge_streams(streams)) as events:
-            async for event in events:
-                yield event
+            async for name, data in events:
+                letter, _, kind = name.partition(".")
+                if not hidden or kind == "started":
+                    yield name, data
+                    continue
+                if kind in ("status", "done"):  # shown together at the end: the order of arrival would tell the models
+                    held[name] = data
+                yield f"{letter}.beat", None
+        for name, data in held.items():
+            yield name, data
         yield "finished", _finished(call, columns, ended, hidden=hidden)
 
     async def _column(
         self, column: Column, board: Board, who: Principal, ended: dict[str, Outcome], *, hidden: bool
     ) -> PageEvents:
         """Yield the events of one column; its outcome is added to `ended`."""
-        letter, streaming = column.letter, False
+        letter = column.letter
 
         async def finish(outcome: Outcome | None, error: HerdingError | None, text: str) -> Markup:
             outcome = outcome or await recorded_outcome(error, who, self._orchestrator)
@@ -89,21 +101,9 @@ class RunRoutes:
         stream = self._orchestrator.pipeline.stream(request, who)
         async with contextlib.aclosing(response_events(stream, finish)) as events:
             async for name, data in events:
-                if name == "status" and hidden:
-                    yield "status", results.waiting(streaming=streaming)
-                    continue
-                if name == "steps" and hidden:  # they tell the prompt and its version
-                    continue
-                if name in ("text", "reasoning") and not streaming:
-                    streaming = True
-                    if hidden:
-                        yield "status", results.waiting(streaming=True)
                 if name == "done":
-                    outcome = ended.get(letter)
-                    yield (
-                        "status",
-                        (results.status(outcome, hidden=hidden) if outcome else response.not_sent_status("")),
-                    )
+                    known = ended.get(letter)
+                    yield "status", results.status(known, hidden=hidden) if known else response.not_sent_status("")
                 yield name, data
 
     async def _request(self, column: Column, values: Mapping[str, Any], who: Principal) -> Request:

@@ -46,7 +46,7 @@ from herding.ui.compare.preference import Candidate, candidates, pair_of, prefer
 from herding.ui.compare.run import RunRoutes
 from herding.ui.compare.settings import model_note
 from herding.ui.compare.summary import fact_of, read_facts, summary
-from herding.ui.engineer.feedback import SAVED
+from herding.ui.engineer.feedback import RATING_SAVED
 from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
@@ -247,11 +247,11 @@ class CompareTab(RunRoutes, View):
         stars, who = parse_stars(call.whole("stars")), call.principal
         await self._orchestrator.feedback.rate(call.path["request_id"], stars, who)
         if call.text("hidden") != "on":
-            return Reply(SAVED)
+            return Reply(RATING_SAVED)
         entries = await self._entries(call)
         if any(entry.stars is None for entry in entries.values()):
-            return Reply(SAVED)
-        return await self._revealed(call, SAVED, with_bar=True)
+            return Reply(RATING_SAVED)
+        return await self._revealed(call, RATING_SAVED, with_bar=True)
 
     @fragment("POST", "/prefer", RATE)
     async def prefer(self, call: Call) -> Reply:

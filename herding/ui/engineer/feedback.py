@@ -11,7 +11,8 @@ from herding.ui.kit.fields import button, star_field, text_field
 from herding.ui.kit.format import el, join, rating_list
 from herding.values import Entry, Principal
 
-SAVED = el("span", "✓ Saved", cls="saved")
+RATING_SAVED = el("span", "✓ Rating saved", cls="saved")
+COMMENT_SAVED = el("span", "✓ Comment saved", cls="saved")
 
 
 def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal | None = None, path: str = "") -> Markup:
@@ -41,9 +42,9 @@ def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal |
     return el("div", stars, commented, el("div", own, cls="feedback-news", role="status"), cls="response-feedback")
 
 
-def news(entry: Entry | None, who: Principal) -> Markup:
-    """Return the confirmation of a rating, with the ratings of all users."""
-    return join([SAVED, _ratings(entry, who) if entry else None])
+def news(saved: Markup, entry: Entry | None, who: Principal) -> Markup:
+    """Return what was saved, with the ratings of all users."""
+    return join([saved, _ratings(entry, who) if entry else None])
 
 
 def _ratings(entry: Entry, reader: Principal) -> Markup | None:

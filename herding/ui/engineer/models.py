@@ -15,10 +15,11 @@ from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import byte_size, el, join
+from herding.ui.kit.format import el, join
 from herding.ui.kit.live import every
 from herding.ui.nodes.models import download_text, loading_text
 from herding.values import EngineModel, NodeInfo, Principal, PromptInfo
+from herding.values.sizes import format_size
 
 URL = "ui/engineer/model"
 SHORT = "#engineer-form [name=key], #engineer-form [name=target], #model-picker"
@@ -210,7 +211,7 @@ def _missing(held: EngineModel) -> str:
         return f"This model is partly downloaded ({download_text(held)})."
     if not held.on_disk:
         return "This model is not downloaded."
-    size = f" ({byte_size(held.size)})" if held.size else ""
+    size = f" ({format_size(held.size)})" if held.size else ""
     return f"This model is not loaded{size}."
 
 

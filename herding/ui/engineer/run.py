@@ -20,7 +20,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.engineer import chat, code_panel
 from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.errors import field_of_value
-from herding.ui.engineer.feedback import feedback, news
+from herding.ui.engineer.feedback import COMMENT_SAVED, RATING_SAVED, feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
 from herding.ui.engineer.retrieved import with_context
 from herding.ui.kit.fields import button, parse_stars
@@ -162,21 +162,21 @@ class RunRoutes:
         """Save the stars of a response; 0 removes them."""
         stars = parse_stars(call.whole("stars"))
         await self._orchestrator.feedback.rate(call.path["request_id"], stars, call.principal)
-        return await self._news(call)
+        return await self._news(RATING_SAVED, call)
 
     @fragment("POST", "/comment/{request_id}", RATE)
     async def comment(self, call: Call) -> Markup:
         """Save the comment on a response."""
         text = call.text("comment").replace("\r\n", "\n")
         await self._orchestrator.feedback.comment(call.path["request_id"], text, call.principal)
-        return await self._news(call)
+        return await self._news(COMMENT_SAVED, call)
 
-    async def _news(self, call: Call) -> Markup:
+    async def _news(self, saved: Markup, call: Call) -> Markup:
         """Return what was saved, with the ratings of all users for roles that may read the history."""
         entry = None
         if HISTORY in call.principal.rights:
             entry = await self._orchestrator.history.entry(call.path["request_id"], call.principal)
-        return news(entry, call.principal)
+        return news(saved, entry, call.principal)
 
     @fragment("POST", "/code", RUN)
     async def code(self, call: Call) -> Markup:

@@ -24,7 +24,9 @@ def _messages(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 STARTERS: Mapping[str, Starter] = {
-    "empty": Starter("Empty", "One empty message", {"messages": _messages(("user", ""))}),
+    "empty": Starter(
+        "Empty", "One empty message", {"messages": _messages(("user", "")), "parameters": {"max_tokens": 500}}
+    ),
     "chat": Starter(
         "Chat assistant",
         "Keeps earlier turns",

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, HISTORY_ALL, RATE
 from herding.errors import HerdingError, NotFoundError
 from herding.store import now_ms
-from herding.ui.engineer.feedback import news
+from herding.ui.engineer.feedback import COMMENT_SAVED, RATING_SAVED, news
 from herding.ui.history import entry as request_view
 from herding.ui.history import filters, rows
 from herding.ui.history.rows import PAGE, Shown
@@ -132,21 +132,21 @@ class HistoryTab(View):
         """Save the stars of a request; 0 removes them."""
         stars = parse_stars(call.whole("stars"))
         await self._orchestrator.feedback.rate(call.path["request_id"], stars, call.principal)
-        return await self._rated(call)
+        return await self._rated(RATING_SAVED, call)
 
     @fragment("POST", "/entries/{request_id}/comment", RATE)
     async def comment(self, call: Call) -> Reply:
         """Save the comment on a request."""
         text = call.text("comment").replace("\r\n", "\n")
         await self._orchestrator.feedback.comment(call.path["request_id"], text, call.principal)
-        return await self._rated(call)
+        return await self._rated(COMMENT_SAVED, call)
 
-    async def _rated(self, call: Call) -> Reply:
-        """Return the ratings of all users, and the row with them, to roles that may see it."""
+    async def _rated(self, saved: Markup, call: Call) -> Reply:
+        """Return what was saved; the ratings of all users, and the row with them, to roles that may see it."""
         if HISTORY not in call.principal.rights:
-            return Reply(news(None, call.principal))
+            return Reply(news(saved, None, call.principal))
         entry = await self._orchestrator.history.entry(call.path["request_id"], call.principal)
-        return Reply(news(entry, call.principal), events=_changed_row(entry, call))
+        return Reply(news(saved, entry, call.principal), events=_changed_row(entry, call))
 
     @fragment("POST", "/entries/{request_id}/forget", HISTORY)
     async def forget(self, call: Call) -> Reply:

@@ -1,11 +1,10 @@
-"""Authorization and error messages of all events."""
+"""Authorization and error messages of the events of Gradio; what a tab shows comes by its own routes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -14,70 +13,43 @@ from herding.ui.kit.format import escape
 from herding.values import Principal
 
 REFUSED = "Your role does not allow this. Ask an admin."
-ANY_ROLE: Final = "any role"
-"""In place of a right, for events that filter by role themselves."""
 
 log = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def requires(right: str) -> Callable[[Handler], Handler]:
-    """Mark a handler with the right that its callers need, or ANY_ROLE; events without a mark are refused."""
-
-    def mark(handler: Handler) -> Handler:
-        vars(handler)["right"] = right
-        return handler
-
-    return mark
+def for_all_roles(handler: Handler) -> Handler:
+    """Mark a handler as one for every role, which shows no more than each role allows; others are refused."""
+    vars(handler)["for_all_roles"] = True
+    return handler
 
 
-def on(
-    trigger: Callable[..., Any] | Sequence[Callable[..., Any]],
-    handler: Callable[..., Any],
-    inputs: Sequence[Any] | None = None,
-    outputs: Sequence[Any] | None = None,
-    *,
-    name: str,
-    **options: Any,
-) -> Any:
-    """Connect an event: hidden from the API, without Gradio's spinner, without a concurrency limit."""
-    connect = trigger if callable(trigger) else partial(gr.on, list(trigger))
-    return connect(
+def on(trigger: Callable[..., Any], handler: Callable[..., Any], outputs: Sequence[Any], *, name: str) -> None:
+    """Connect an event: hidden from the API, without Gradio's spinner, without a queue or a concurrency limit."""
+    trigger(
         handler,
-        list(inputs or ()),
-        list(outputs or ()),
+        [],
+        list(outputs),
         api_name=name,
         api_visibility="private",
+        queue=False,
         show_progress="hidden",
         concurrency_limit=None,
-        **options,
     )
 
 
-def principal_of(request: gr.Request) -> Principal:
-    """Return the principal of an event; gr.Error if it has none."""
-    found = find_principal(request)
-    if found is None:
+def principal_of(request: Any) -> Principal:
+    """Return the principal of an event, which the middleware set; gr.Error if it has none."""
+    state = getattr(getattr(request, "request", None) or request, "state", None)
+    found = getattr(state, "principal", None)
+    if not isinstance(found, Principal):
         raise gr.Error(REFUSED, print_exception=False)
     return found
 
 
-def find_principal(request: Any) -> Principal | None:
-    """Return the principal that the middleware set, or None."""
-    state = getattr(getattr(request, "request", None) or request, "state", None)
-    found = getattr(state, "principal", None)
-    return found if isinstance(found, Principal) else None
-
-
-def required_right(event: Any) -> str | None:
-    """Return the right that an event needs; None if it is not callable (no handler, or no mark)."""
-    found = getattr(event.fn, "right", None)
-    return found if isinstance(found, str) else None
-
-
 class GuardedBlocks(gr.Blocks):
-    """Blocks that authorize every event, however it is called; handlers without a mark are refused."""
+    """Blocks that know who fires an event, however it is called; events of handlers without the mark are refused."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -87,14 +59,12 @@ class GuardedBlocks(gr.Blocks):
         self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, *rest: Any, **more: Any
     ) -> dict[str, Any]:
         event = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        principal, right = find_principal(request), required_right(event)
-        if principal is None or right is None or (right != ANY_ROLE and right not in principal.rights):
+        principal_of(request)
+        if not hasattr(event.fn, "for_all_roles"):
             raise gr.Error(REFUSED, print_exception=False)
         try:
             return await super().process_api(event, inputs, state, request, *rest, **more)
-        except gr.Error as error:
-            raise gr.Error(escape(error.message), print_exception=False) from error
-        except HerdingError as error:
+        except (gr.Error, HerdingError) as error:
             raise gr.Error(escape(error.message), print_exception=False) from error  # a toast reads HTML
         except Exception as error:
             self._log_failure(str(event.api_name), error)

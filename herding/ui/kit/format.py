@@ -131,15 +131,6 @@ def duration(ms: float | None) -> str:
     return f"{minutes} min {seconds} s"
 
 
-def byte_size(count: int) -> str:
-    """Return bytes as `512 MB`, `1.4 GB`."""
-    for unit, digits in (("B", 0), ("kB", 0), ("MB", 0), ("GB", 1)):
-        if abs(count) < 1000:
-            return f"{count:.{digits}f} {unit}"
-        count = count / 1000  # type: ignore[assignment]
-    return f"{count:.1f} TB"
-
-
 def utc_text(unix_ms: int) -> str:
     """Return a time as `21 Nov 2026, 00:40:36` (UTC)."""
     return f"{datetime.fromtimestamp(unix_ms / 1000, UTC):%-d %b %Y, %H:%M:%S}"

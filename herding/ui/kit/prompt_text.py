@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from herding.errors import ConfigError
-from herding.ui.kit.format import chip, el, empty_state, join, panel
+from herding.ui.kit.format import chip, el, join, panel
 from herding.values import PromptInfo
 
 _TONES = {"prod": "good", "test": "busy", "dev": "calm"}
@@ -35,10 +35,8 @@ def tag_chips(prompt: PromptInfo) -> Markup:
     return join([*chat, *(chip(tag) for tag in tags)])
 
 
-def summary(prompt: PromptInfo | None, *, new: bool = False) -> Markup:
+def summary(prompt: PromptInfo, *, new: bool = False) -> Markup:
     """Return the description, label and tags of the selected prompt."""
-    if prompt is None:
-        return empty_state("No prompts yet", "Add a YAML file to the prompts folder, then reload this page.")
     description = el("p", prompt.description) if prompt.description else None
     label = chip("Not saved", "accent") if new else label_chip(prompt)
     chips = el("div", label, _version(prompt), tag_chips(prompt), cls="chips")

@@ -33,7 +33,7 @@ SAND = gr.themes.Color(
 
 
 def herding_theme() -> gr.themes.Base:
-    """Return the theme; the rest is in `style.css`."""
+    """Return the theme for what Gradio draws itself; the rest is in `style.css`."""
     base = gr.themes.Base(
         primary_hue=GREEN,
         secondary_hue=GREEN,
@@ -44,109 +44,27 @@ def herding_theme() -> gr.themes.Base:
         font=_SANS,
         font_mono=_MONO,
     )
-    return base.set(**_surfaces(), **_text(), **_fields(), **_buttons())
-
-
-def _surfaces() -> dict[str, str]:
-    return {
-        "body_background_fill": "*neutral_100",
-        "body_background_fill_dark": "#191b19",
-        "background_fill_primary": "*neutral_50",
-        "background_fill_primary_dark": "#212421",
-        "background_fill_secondary": "*neutral_200",
-        "background_fill_secondary_dark": "#2a2e2a",
-        "block_background_fill": "*neutral_50",
-        "block_background_fill_dark": "#212421",
-        "block_border_width": "1px",
-        "block_border_width_dark": "1px",
-        "block_border_color": "*neutral_300",
-        "block_border_color_dark": "#3a3f3a",
-        "border_color_primary": "*neutral_300",
-        "border_color_primary_dark": "#3a3f3a",
-        "block_shadow": "none",
-        "block_shadow_dark": "none",
-        "block_radius": "10px",
-        "container_radius": "10px",
-        "panel_background_fill": "transparent",
-        "panel_background_fill_dark": "transparent",
-        "layout_gap": "14px",
-        "color_accent": "*primary_600",
-        "color_accent_soft": "*primary_100",
-        "color_accent_soft_dark": "#23372f",
-        "code_background_fill": "*neutral_200",
-        "code_background_fill_dark": "#2a2e2a",
-    }
-
-
-def _text() -> dict[str, str]:
-    return {
-        "body_text_color": "*neutral_900",
-        "body_text_color_dark": "#ece8dc",
-        "body_text_color_subdued": "*neutral_600",
-        "body_text_color_subdued_dark": "#b3b0a2",
-        "block_title_text_color": "*neutral_900",
-        "block_title_text_color_dark": "#ece8dc",
-        "block_title_text_weight": "600",
-        "block_label_text_color": "*neutral_600",
-        "block_label_text_color_dark": "#b3b0a2",
-        "block_label_background_fill": "transparent",
-        "block_label_background_fill_dark": "transparent",
-        "block_label_border_width": "0px",
-        "block_label_border_width_dark": "0px",
-        "block_info_text_color": "*neutral_600",
-        "block_info_text_color_dark": "#b3b0a2",
-        "link_text_color": "*primary_700",
-        "link_text_color_dark": "*primary_300",
-        "link_text_color_hover": "*primary_800",
-        "link_text_color_hover_dark": "*primary_200",
-        "link_text_color_visited": "*primary_700",
-        "link_text_color_visited_dark": "*primary_300",
-        "link_text_color_active": "*primary_800",
-        "link_text_color_active_dark": "*primary_200",
-    }
-
-
-def _fields() -> dict[str, str]:
-    return {
-        "input_background_fill": "#ffffff",
-        "input_background_fill_dark": "#191b19",
-        "input_background_fill_focus": "#ffffff",
-        "input_background_fill_focus_dark": "#191b19",
-        "input_border_color": "#8c8371",
-        "input_border_color_dark": "#727a72",
-        "input_border_color_focus": "*primary_600",
-        "input_border_color_focus_dark": "*primary_300",
-        "input_border_width": "1px",
-        "input_border_width_dark": "1px",
-        "input_placeholder_color": "*neutral_500",
-        "input_placeholder_color_dark": "#98968a",
-        "input_radius": "8px",
-        "checkbox_border_color": "#8c8371",
-        "checkbox_border_color_dark": "#8c948c",
-        "checkbox_background_color_selected": "*primary_600",
-        "checkbox_background_color_selected_dark": "*primary_400",
-    }
-
-
-def _buttons() -> dict[str, str]:
-    return {
-        "button_primary_background_fill": "*primary_600",
-        "button_primary_background_fill_dark": "*primary_300",
-        "button_primary_background_fill_hover": "*primary_700",
-        "button_primary_background_fill_hover_dark": "*primary_200",
-        "button_primary_text_color": "#ffffff",
-        "button_primary_text_color_dark": "*primary_950",
-        "button_secondary_background_fill": "transparent",
-        "button_secondary_background_fill_dark": "transparent",
-        "button_secondary_background_fill_hover": "*neutral_200",
-        "button_secondary_background_fill_hover_dark": "#2a2e2a",
-        "button_secondary_border_color": "#8c8371",
-        "button_secondary_border_color_dark": "#727a72",
-        "button_secondary_text_color": "*neutral_900",
-        "button_secondary_text_color_dark": "#ece8dc",
-        "button_border_width": "1px",
-        "button_large_radius": "8px",
-        "button_medium_radius": "8px",
-        "button_large_text_weight": "600",
-        "button_transform_hover": "none",
-    }
+    return base.set(
+        body_background_fill="*neutral_100",
+        body_background_fill_dark="#191b19",
+        background_fill_primary="*neutral_50",
+        background_fill_primary_dark="#212421",
+        background_fill_secondary="*neutral_200",
+        background_fill_secondary_dark="#2a2e2a",
+        block_background_fill="*neutral_50",
+        block_background_fill_dark="#212421",
+        block_border_width="1px",
+        block_border_width_dark="1px",
+        block_border_color="*neutral_300",
+        block_border_color_dark="#3a3f3a",
+        border_color_primary="*neutral_300",
+        border_color_primary_dark="#3a3f3a",
+        block_shadow="none",
+        block_shadow_dark="none",
+        layout_gap="14px",
+        color_accent="*primary_600",
+        body_text_color="*neutral_900",
+        body_text_color_dark="#ece8dc",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="#b3b0a2",
+    )

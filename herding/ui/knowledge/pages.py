@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, row_name, select_field, text_field
-from herding.ui.kit.format import byte_size, chip, date_tag, dotted, el, empty_state, join, plural, state_chip
+from herding.ui.kit.format import chip, date_tag, dotted, el, empty_state, join, plural, state_chip
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.live import every
 from herding.ui.kit.responses.references import join_place
 from herding.ui.kit.tables import head_row
 from herding.values import Collection, Document, FoundChunk, TextChunk
+from herding.values.sizes import format_size
 
 PAGE_SIZE = 50
 STATES = {"waiting": ("waiting", "busy"), "indexing": ("indexing", "busy"), "failed": ("failed", "bad")}
@@ -38,8 +39,8 @@ def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = Fa
         return Markup()
     head = head_row("Collection", "Documents", "Chunks", numbers=1)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
-    more = {"hx_swap_oob": "true"} if swap else {}
-    return el("table", head, el("tbody", *rows), cls="rows", id="knowledge-collections", **more)
+    return el("table", head, el("tbody", *rows), cls="rows", id="knowledge-collections",
+              hx_swap_oob="true" if swap else None)  # fmt: skip
 
 
 def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
@@ -149,8 +150,7 @@ def collection_facts(found: Collection, *, swap: bool = False) -> Markup:
         el("code", found.embedding_model),
         join(["created ", date_tag(found.created_at)]),
     )
-    more = {"hx_swap_oob": "true"} if swap else {}
-    return el("p", dotted(facts), cls="muted", id="knowledge-facts", **more)
+    return el("p", dotted(facts), cls="muted", id="knowledge-facts", hx_swap_oob="true" if swap else None)
 
 
 def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = (), question: str = "") -> Markup:
@@ -187,9 +187,8 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
 
 def upload_form(found: Collection, *, swap: bool = False) -> Markup:
     """Return the form that adds files; with `swap` for a reply, to take the place of one whose files were added."""
-    more = {"hx_swap_oob": "true"} if swap else {}
     read = ", ".join(f".{kind}" for kind in kinds())
-    info = f"{read}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
+    info = f"{read}; max {format_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
     field = el(
         "label",
         el("span", "Add documents", cls="label"),
@@ -207,7 +206,7 @@ def upload_form(found: Collection, *, swap: bool = False) -> Markup:
         hx_target="#knowledge-documents",
         hx_disabled_elt="find button",
         id="knowledge-upload",
-        **more,
+        hx_swap_oob="true" if swap else None,
     )
 
 
@@ -216,7 +215,7 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = head_row("Document", "State", "Chunks", "Size", "", numbers=2)
+    head = head_row("Document", "State", "Chunks", "Size", el("span", "Actions", cls="sr"), numbers=2)
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", head, el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
@@ -255,7 +254,7 @@ def _document_row(found: Collection, document: Document, *, may_edit: bool) -> M
         el("td", name, el("div", document.key, cls="one-line muted") if document.key != document.title else None),
         el("td", state, progress, error),
         el("td", f"{document.chunks:,}", cls="number"),
-        el("td", byte_size(document.size), cls="number"),
+        el("td", format_size(document.size), cls="number"),
         el("td", remove if may_edit else None),
     )
 

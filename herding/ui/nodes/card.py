@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY, MANAGE_NODES, SWITCH_MODEL
-from herding.nodes.catalog import kind_label
 from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import button, confirm_button
-from herding.ui.kit.format import byte_size, chip, duration, el, key_values, plural, state_chip
+from herding.ui.kit.format import chip, duration, el, key_values, plural, state_chip
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.live import fixed, live, patch
 from herding.ui.nodes.models import TARGET, is_engine, model_section, picker, progress_bar, served, slug
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStatus, Principal, SmallModel, System
 from herding.values.durations import DAY_MS
+from herding.values.sizes import format_size
 
 MAX_PROMPTS = 8
 """Prompts named on a card; the others are counted."""
@@ -58,7 +58,7 @@ def head(node: NodeInfo, key: str) -> Markup:
         "header",
         f"{key}-head",
         el("h2", node.name),
-        el("span", kind_label(node.kind), cls="muted"),
+        el("span", node.label, cls="muted"),
         state_chip(node.status.state) if node.status.state != "ready" or node.answers else None,
         _health(node.health),
         chip("Draining", "warn", title="It gets no new requests") if node.draining else None,
@@ -86,7 +86,7 @@ def off_line(node: NodeInfo, *, added: bool) -> Markup:
     """Return a node that is not configured, as one line."""
     key = f"node-{slug(node.name)}"
     text = el("span", node.status.detail or "Off", cls="muted one-line", title=node.status.detail or None)
-    kind = el("span", kind_label(node.kind), cls="muted small")
+    kind = el("span", node.label, cls="muted small")
     return live(
         "li",
         f"{key}-off",
@@ -179,9 +179,8 @@ def _machine(status: NodeStatus, key: str) -> Markup | None:
     if status.system is None:
         return None
     system = status.system
-    line = (
-        f"CPU {system.cpu_percent:.0f} % · memory {byte_size(system.memory_used)} of {byte_size(system.memory_total)}"
-    )
+    used = f"{format_size(system.memory_used)} of {format_size(system.memory_total)}"
+    line = f"CPU {system.cpu_percent:.0f} % · memory {used}"
     summary = live("summary", f"{key}-machine-line", "Machine ", el("span", line, cls="muted small"))
     meters = live("div", f"{key}-meters", *_meters(system), cls="node-meters")
     return live("details", f"{key}-machine", summary, meters)
@@ -198,7 +197,7 @@ def _meters(system: System) -> list[Markup]:
     if not system.gpus:
         shown.append(el("p", "No GPU. Models run on the CPU.", cls="muted small"))
     values = key_values(
-        [("Load (1 min)", f"{system.load_1m:.2f}"), ("Engine memory", byte_size(system.process_memory))]
+        [("Load (1 min)", f"{system.load_1m:.2f}"), ("Engine memory", format_size(system.process_memory))]
     )
     return [part for part in shown if part] + [values]
 
@@ -212,4 +211,4 @@ def _gpu(gpu: Gpu) -> list[Markup]:
 
 def _used(name: str, used: int, total: int) -> Markup:
     percent = 100 * used / total if total else 0
-    return meter(name, percent, f"{byte_size(used)} of {byte_size(total)}")
+    return meter(name, percent, f"{format_size(used)} of {format_size(total)}")

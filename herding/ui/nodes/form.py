@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -42,7 +43,7 @@ PARTS = ("method", "headers", "query", "body", "response_extract", "stream")
 
 def new_form(result: Markup | None = None) -> Markup:
     """Return the empty form of a new node, with the result of the one before."""
-    kinds = [(config.label or kind, kind) for kind, config in REMOTE_KINDS.items()]
+    kinds = [(config.label, kind) for kind, config in REMOTE_KINDS.items()]
     kind = select_field(
         "Kind",
         "kind",
@@ -160,6 +161,19 @@ def read_change(call: Call, record: NodeRecord) -> dict[str, Any]:
     kept = {key: value for key, value in record.config.items() if key not in replaced and not is_file_only(key)}
     owner = {"owner": record.owner} if record.owner else {}
     return {**kept, **owner, **read_node(call), "kind": record.kind, "name": record.name}
+
+
+@contextmanager
+def fields_as_shown(kind: str) -> Iterator[None]:
+    """Name the field of an error as its label reads."""
+    try:
+        yield
+    except UserError as error:
+        url = {config.url_field: "URL"} if (config := REMOTE_KINDS.get(kind)) else {}
+        label = {**url, "models": "Models"}.get(error.param or "")
+        if label is None or not error.message.startswith(f"{error.param}: "):
+            raise
+        raise UserError(f'Fix "{label}": {error.message.partition(": ")[2]}', param=error.param) from None
 
 
 def _parse_template(text: str) -> Mapping[str, Any]:

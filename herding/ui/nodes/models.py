@@ -11,9 +11,10 @@ from markupsafe import Markup
 from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
 from herding.ui.kit.charts.chart import series
 from herding.ui.kit.fields import button, confirm_button
-from herding.ui.kit.format import byte_size, chip, el, join, plural, rough_duration
+from herding.ui.kit.format import chip, el, join, plural, rough_duration
 from herding.ui.kit.live import live, patch
 from herding.values import EngineModel, ModelMemory, NodeInfo, Principal, SmallModel
+from herding.values.sizes import format_size
 
 TARGET = "nodes-live"
 MAX_ROWS = 12
@@ -88,7 +89,7 @@ def memory_bar(
         for model, share in held
         if memory.budget
     )
-    text = f"{byte_size(memory.used)} of {byte_size(memory.budget)} used · {byte_size(memory.free)} free"
+    text = f"{format_size(memory.used)} of {format_size(memory.budget)} used · {format_size(memory.free)} free"
     percent = round(100 * memory.used / memory.budget) if memory.budget else 0
     track = el(
         "div",
@@ -123,7 +124,7 @@ def model_row(
     key = f"node-{slug(node.name)}-{slug(model.id)}"
     mark = el("span", cls=f"model-mark {colour or ''}".rstrip(), aria_hidden="true")
     name = el("div", mark, el("b", model.id), cls="model-name")
-    size = byte_size(model.size) if model.size else f"about {byte_size(small.memory)}" if small else ""
+    size = format_size(model.size) if model.size else f"about {format_size(small.memory)}" if small else ""
     fits = _fits(model, small, memory)
     actions = _actions(node, model, key, fits=fits) if SWITCH_MODEL in who.rights else None
     manage = _manage(node, model, key) if MANAGE_NODES in who.rights else None
@@ -168,7 +169,7 @@ def _state(model: EngineModel, *, fits: bool, keep_alive: float | None, memory: 
     elif model.state == "failed":
         parts.append(el("p", model.error, cls="wrong small"))
     elif not fits and memory:
-        parts = [chip("Does not fit", "warn"), el("span", f"Budget {byte_size(memory.budget)}", cls="muted small")]
+        parts = [chip("Does not fit", "warn"), el("span", f"Budget {format_size(memory.budget)}", cls="muted small")]
     elif model.downloaded is not None:
         parts = [chip("Partly downloaded", "warn"), el("span", download_text(model), cls="muted small")]
     elif not model.on_disk:
@@ -184,8 +185,8 @@ def loading_text(model: EngineModel) -> str:
 
 def download_text(model: EngineModel) -> str:
     """Return how much of a model is downloaded."""
-    done = byte_size(model.downloaded or 0)
-    return f"{done} of {byte_size(model.download_size)}" if model.download_size else done
+    done = format_size(model.downloaded or 0)
+    return f"{done} of {format_size(model.download_size)}" if model.download_size else done
 
 
 def _rest(model: EngineModel, keep_alive: float | None) -> str:
@@ -227,7 +228,7 @@ def _actions(node: NodeInfo, model: EngineModel, key: str, *, fits: bool) -> Mar
 
 def _manage(node: NodeInfo, model: EngineModel, key: str) -> Markup | None:
     """Return the buttons that delete the files of a model, and that remove it from the list."""
-    base, named, size = f"ui/nodes/{node.name}", urlencode({"model": model.id}), byte_size(model.files)
+    base, named, size = f"ui/nodes/{node.name}", urlencode({"model": model.id}), format_size(model.files)
     shared = {"kind": "quiet", "hx_disabled_elt": "this", **patch(TARGET)}
     parts: list[Markup] = []
     if model.added:
@@ -321,7 +322,7 @@ def small_models(node: NodeInfo, models: Sequence[SmallModel]) -> Markup:
     more = None
     if larger and memory:
         verb = "does" if len(larger) == 1 else "do"
-        text = f"{plural(len(larger), 'larger model')} {verb} not fit in {byte_size(memory.budget)}"
+        text = f"{plural(len(larger), 'larger model')} {verb} not fit in {format_size(memory.budget)}"
         listed = el("ul", *(_small_row(node, model) for model in larger), cls="small-models")
         more = el("details", el("summary", text), listed, id=f"node-{slug(node.name)}-larger")
     return join([el("h3", "Small models of the hub"), rows, more])
@@ -344,15 +345,15 @@ def _small_row(node: NodeInfo, model: SmallModel) -> Markup:
         )
     wants = None
     if memory and not fits:
-        wants = chip(f"Does not fit in {byte_size(memory.budget)}", "warn")
+        wants = chip(f"Does not fit in {format_size(memory.budget)}", "warn")
     elif memory and state is None and model.memory > memory.free:
-        wants = chip("Unloads idle models", "calm", title=f"{byte_size(memory.free)} are free")
+        wants = chip("Unloads idle models", "calm", title=f"{format_size(memory.free)} are free")
     gated = chip("Needs HF_TOKEN", "calm", title="Accept its license at the hub first") if model.gated else None
-    facts = f"{model.parameters} · download {byte_size(model.download)} · {model.license}"
+    facts = f"{model.parameters} · download {format_size(model.download)} · {model.license}"
     return el(
         "li",
         el("div", el("b", model.id), el("div", model.note, cls="small"), el("div", facts, cls="muted small")),
-        el("div", el("span", byte_size(model.memory), cls="number"), wants, gated, cls="small-need"),
+        el("div", el("span", format_size(model.memory), cls="number"), wants, gated, cls="small-need"),
         el("div", action, cls="model-actions"),
         cls="small-model",
     )

@@ -10,17 +10,26 @@ from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
-from herding.nodes.catalog import kind_label
+from herding.nodes.catalog import REMOTE_KINDS
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
+from herding.ui.kit.format import el, empty_state, join, plural, success
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
-from herding.ui.nodes.form import edit_form, exchange_view, kind_fields, new_form, read_change, read_node
+from herding.ui.nodes.form import (
+    edit_form,
+    exchange_view,
+    fields_as_shown,
+    kind_fields,
+    new_form,
+    read_change,
+    read_node,
+)
 from herding.ui.nodes.models import TARGET, slug, small_models
 from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
+from herding.values.sizes import format_size
 
 PAGE_SIZE = 24
 """Cards that are shown at first; more on request."""
@@ -88,7 +97,7 @@ class NodesTab(View):
         """Delete the files of a model."""
         model = call.text("model")
         size = await self._orchestrator.nodes.delete_model_files(call.path["node"], model, call.principal)
-        return Reply(await self._live(call), notice=f"Files of {model} deleted ({byte_size(size)}).")
+        return Reply(await self._live(call), notice=f"Files of {model} deleted ({format_size(size)}).")
 
     @fragment("GET", "/{node}/small", SWITCH_MODEL)
     async def small(self, call: Call) -> Markup:
@@ -124,15 +133,16 @@ class NodesTab(View):
     async def test(self, call: Call) -> Markup:
         """Send the test prompt, and return the request and the response."""
         prompt = call.text("prompt") or "Hello!"
-        return exchange_view(
-            await self._orchestrator.registry.test_call(read_node(call, "test"), prompt, call.principal)
-        )
+        with fields_as_shown(call.text("kind")):
+            node = read_node(call, "test")
+            return exchange_view(await self._orchestrator.registry.test_call(node, prompt, call.principal))
 
     @fragment("POST", "", MANAGE_NODES)
     async def add(self, call: Call) -> Reply:
         """Add a node, and clear the form."""
-        node = await self._orchestrator.registry.add(read_node(call), call.principal)
-        text = f"{node.name} ({kind_label(node.kind)}) added. State: {node.status.state}."
+        with fields_as_shown(call.text("kind")):
+            node = await self._orchestrator.registry.add(read_node(call), call.principal)
+        text = f"{node.name} ({REMOTE_KINDS[node.kind].label}) added. State: {node.status.state}."
         return Reply(new_form(success(text)), notice=text, events={"nodes-changed": ""})
 
     @fragment("GET", "/{node}/form", MANAGE_NODES)
@@ -144,7 +154,8 @@ class NodesTab(View):
     async def save(self, call: Call) -> Reply:
         """Change a node once its running requests have ended, and close its form."""
         record = await self._record(call)
-        await self._orchestrator.registry.update(record.name, read_change(call, record), call.principal)
+        with fields_as_shown(record.kind):
+            await self._orchestrator.registry.update(record.name, read_change(call, record), call.principal)
         closed = el("div", id=f"node-{slug(record.name)}-form", hx_swap_oob="true")
         return Reply(join([await self._live(call), closed]), notice=f"{record.name} saved.")
 

@@ -6,14 +6,15 @@ from markupsafe import Markup
 
 from herding.access.operations import SAVE
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import byte_size, el
+from herding.ui.kit.format import el
 from herding.values import Principal
+from herding.values.sizes import format_size
 
 MAX_BYTES = 16_000_000
 """The app reads no larger request body."""
 
 EXPORT = "A zip of prompt files, each at its latest version."
-IMPORT = f"Imports each prompt separately; unchanged prompts are skipped. Max {byte_size(MAX_BYTES)}."
+IMPORT = f"Imports each prompt separately; unchanged prompts are skipped. Max {format_size(MAX_BYTES)}."
 
 
 def bundle(who: Principal) -> Markup:

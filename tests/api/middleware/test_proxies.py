@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from herding.api.http.request import client_address
-from herding.api.middleware.proxies import ProxyHeadersMiddleware
+from herding.api.middleware.heads import ProxyHeadersMiddleware
 
 Pairs = list[tuple[str, str]]
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from herding.api.http.request import root_path, route_path
-from herding.api.middleware.proxies import ProxyHeadersMiddleware
+from herding.api.middleware.heads import ProxyHeadersMiddleware
 from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
 
 

@@ -141,6 +141,13 @@ async def test_a_filter_that_is_none_is_refused(http: httpx.AsyncClient, query: 
     assert response.json()["error"]["param"] == query.partition("=")[0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+async def test_what_the_database_refuses_has_its_status(http: httpx.AsyncClient, kind: str) -> None:
+    response = await http.get(f"/api/v1/history.{kind}?version={2**63}", headers=ADMIN)
+    assert response.status_code == 422
+    assert "too large" in response.json()["error"]["message"]
+
+
 async def test_a_guest_gets_their_own_rows_only(http: httpx.AsyncClient, place: Place) -> None:
     me = (await http.get("/healthz")).cookies["herding_session"].split(".")[1]
     mine = await add(place, "mine", by=f"guest:{me}")

@@ -75,6 +75,18 @@ async def test_the_page_does_not_tell_names_before_the_choice(
     assert board.shown["compare-summary"].count("<tr>") == 3
 
 
+async def test_the_order_and_the_time_of_arrival_are_not_shown(desktop: Desktop) -> None:
+    desktop.place.write("two", TWO)
+    board = await opened(desktop, "two")
+    await board.edit("blind", "on")
+    events = [name for name, _ in await board.run()]
+    assert events[:2] == ["a.status", "b.status"]
+    shown = [name for name in events[2:] if not name.endswith((".beat", ".started"))]
+    assert sorted(shown[:-1]) == ["a.done", "a.status", "b.done", "b.status"]
+    assert events[-len(shown) :] == shown  # nothing comes between them
+    assert not [name for name in events if name.endswith((".text", ".blocks"))]
+
+
 async def test_stars_for_all_show_the_names_and_so_does_the_button(desktop: Desktop) -> None:
     board = await blind_run(desktop)
     assert board.fields["hidden"] == ["on"]

@@ -174,7 +174,7 @@ async def test_columns_run_at_the_same_time(desktop: Desktop) -> None:
 async def test_stars_are_given_to_each_column(desktop: Desktop) -> None:
     board = await opened(desktop)
     await board.run()
-    assert "Saved" in await board.press(f"rate/{board.request('b')}", stars="4")
+    assert "Rating saved" in await board.press(f"rate/{board.request('b')}", stars="4")
     assert [(await entry(desktop, board.request(letter))).stars for letter in "ab"] == [None, 4]
     with pytest.raises(UserError, match="1 to 5"):
         await board.press(f"rate/{board.request('b')}", stars="6")

@@ -11,10 +11,11 @@ import pytest
 from herding.access.operations import SAVE
 from herding.errors import AccessError, NotFoundError, StoreError, UserError
 from herding.prompts.edits import Edits
-from herding.values import Parameters, Request
-from tests.support.herding import ADMIN, GUEST
+from herding.values import SPECIALIST, Parameters, Request
+from tests.support.herding import ADMIN, GUEST, herding
+from tests.support.nodes import echo
 from tests.support.people import principal
-from tests.ui.conftest import Desktop
+from tests.ui.conftest import Desktop, layout
 from tests.ui.conftest import opened as started
 from tests.ui.engineer.pages import Form, content, kept, opened
 
@@ -151,9 +152,19 @@ async def conflicting(desktop: Desktop) -> Form:
     return form
 
 
+async def test_a_conflict_with_another_tab_of_the_same_user_says_so(desktop: Desktop) -> None:
+    first, second = await opened(desktop), await opened(desktop)
+    await second.edit(messages__0__content="second {{text}}")
+    await second.press("save")
+    await first.edit(messages__0__content="first {{text}}")
+    await first.press("save")
+    assert "You saved v2 at" in first
+    assert first["messages.0.content"] == "first {{text}}"
+
+
 async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop) -> None:
     form = await conflicting(desktop)
-    for part in ("changed by another user", "<strong>ada</strong>", "better so", "Your changes, compared with v2"):
+    for part in ("has a newer version, v2", "<strong>ada</strong>", "better so", "Your changes, compared with v2"):
         assert part in form, part
     assert form["messages.0.content"] == "mine {{text}}"
     await form.press("save", over="2")
@@ -194,6 +205,19 @@ async def test_a_new_prompt_is_created_kept_and_saved(desktop: Desktop) -> None:
     await form.press("save")
     assert "Saved v1" in form
     assert (desktop.place.prompts / "mail" / "short.yaml").exists()
+
+
+async def test_a_new_prompt_leaves_out_the_bundled_specialist_and_ends(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo("local", SPECIALIST, "echo")) as place:
+        built = layout(place.orchestrator)
+        desktop = Desktop(place, built.page, built.demo)
+        place.write("a", f"name: A\ntarget_models: [{SPECIALIST}, echo]\nvariables: {{}}\nprompt: hi\n")
+        await desktop.post("engineer/new", new_key="fresh", starter="empty")
+        form = await opened(desktop, "fresh")
+        await form.press("save")
+        saved = await place.orchestrator.prompts.get("fresh", ADMIN)
+        assert saved.target_models == ("echo",)
+        assert saved.content["parameters"] == {"max_tokens": 500}
 
 
 @pytest.mark.parametrize("starter", ["empty", "chat", "classify", "extract", "summarize", "raw"])

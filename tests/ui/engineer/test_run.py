@@ -156,8 +156,8 @@ async def test_a_chat_comes_back_from_the_ids_in_the_address(desktop: Desktop) -
 
 async def test_stars_and_comments_are_saved_and_shown_with_those_of_others(desktop: Desktop) -> None:
     request = last(await run(desktop, await opened(desktop)), "ended")["request"]
-    assert "Saved" in await desktop.post(f"engineer/rate/{request}", stars="4")
-    assert "Saved" in await desktop.post(f"engineer/comment/{request}", comment="fine")
+    assert "Rating saved" in await desktop.post(f"engineer/rate/{request}", stars="4")
+    assert "Comment saved" in await desktop.post(f"engineer/comment/{request}", comment="fine")
     entry = await desktop.place.orchestrator.history.entry(request, desktop.who)
     assert (entry.stars, entry.comment) == (4, "fine")
     await desktop.place.orchestrator.feedback.rate(request, 2, principal("boss", "admin"))

@@ -187,7 +187,7 @@ async def test_a_request_is_rated_and_commented_and_its_row_follows(desktop: Des
     (row,) = await run(desktop)
     path = f"history/entries/{row.request_id}"
     rated = await desktop.post(f"{path}/rate", stars=3)
-    assert "Saved" in rated
+    assert "Rating saved" in rated
     assert "3 stars" in rated.told["history-row"]["html"]
     await desktop.post(f"{path}/comment", comment="late\r\nwords")
     entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)

@@ -11,7 +11,7 @@ import pytest
 from markupsafe import Markup
 
 from herding.errors import HerdingError, UserError
-from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, requires
+from herding.ui.kit.events import GuardedBlocks, for_all_roles, on
 from herding.ui.kit.format import el, escape, key_values
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
@@ -87,13 +87,13 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
 
 
 async def test_a_toast_shows_characters_too(desktop: Desktop) -> None:
-    @requires(ANY_ROLE)
+    @for_all_roles
     async def refuse() -> None:
         raise UserError(HOSTILE_TEXT)
 
     demo = GuardedBlocks(analytics_enabled=False)
     with demo:
-        on(gr.Button().click, refuse, [], [], name="refuse")
+        on(gr.Button().click, refuse, [], name="refuse")
     with pytest.raises(gr.Error) as refused:
         await demo.process_api(next(iter(demo.fns.values())), [], None, desktop.request())
     assert "<" not in str(refused.value.message)

@@ -1,29 +1,17 @@
-"""No event passes without the right that it needs, however it is called."""
+"""No event of Gradio passes that is not marked, however it is called."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import gradio as gr
 import pytest
 
-from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, required_right, requires
+from herding.ui.kit.events import GuardedBlocks, for_all_roles
 from herding.ui.page import Page
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
-from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
-
-OPEN = {"page_load", "follow"}
-"""Events for everybody: what they show depends on the role."""
-
-
-def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
-    handled = [event for event in desktop.demo.fns.values() if event.fn is not None]
-    assert handled
-    assert {event.api_name for event in handled if required_right(event) not in RIGHTS["admin"]} == OPEN
-    assert {event.api_name for event in handled if required_right(event) == ANY_ROLE} == OPEN
 
 
 def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop) -> None:
@@ -33,7 +21,7 @@ def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop)
 
 
 @pytest.mark.parametrize("who", ["guest", "admin"])
-async def test_an_event_without_a_right_is_refused(who: str) -> None:
+async def test_an_event_without_the_mark_is_refused(who: str) -> None:
     with GuardedBlocks(analytics_enabled=False) as demo:
         box = gr.Textbox()
         box.change(lambda text: text, box, box, api_name="open")
@@ -46,7 +34,7 @@ async def test_an_event_without_a_right_is_refused(who: str) -> None:
 async def test_an_event_for_everybody_is_for_everybody_who_is_known(who: Principal | None, passes: bool) -> None:
     with GuardedBlocks(analytics_enabled=False) as demo:
         box = gr.Textbox()
-        box.change(requires(ANY_ROLE)(lambda text: text.upper()), box, box, api_name="open")
+        box.change(for_all_roles(lambda text: text.upper()), box, box, api_name="open")
     request = SimpleNamespace(state=SimpleNamespace(principal=who))
     if not passes:
         with pytest.raises(gr.Error, match="role"):
@@ -55,33 +43,9 @@ async def test_an_event_for_everybody_is_for_everybody_who_is_known(who: Princip
     assert (await demo.process_api(0, ["x"], None, request))["data"] == ["X"]
 
 
-def not_for_guests(served: Served) -> list[Any]:
-    """The events that guests may not fire."""
-    refused = RIGHTS["admin"] - RIGHTS["guest"]
-    return [event for event in served.events if required_right(event) in refused]
-
-
-def test_a_guest_is_refused_by_queue_and_by_name(served: Served) -> None:
-    for event in not_for_guests(served):
-        name = event.api_name
-        data = [None] * len(event.inputs)
-        by_queue = served.fire(event._id, data)
-        assert by_queue["success"] is False
-        assert "role" in by_queue["output"]["error"]
-        assert "event: error" in served.call(name, data)
-
-
 def test_an_event_of_the_browser_alone_cannot_be_called(served: Served) -> None:
     event = next(event for event in served.events if event.fn is None)
     assert served.fire(event._id, [None] * len(event.inputs), admin=True)["success"] is False
-
-
-def test_the_direct_way_around_the_queue_is_closed(served: Served) -> None:
-    """`/run` would not wait in the queue; it passes the same gate."""
-    for event in not_for_guests(served):
-        body = {"data": [], "fn_index": event._id, "session_hash": "s"}
-        assert served.client.post("/gradio_api/run/predict", json=body).status_code >= 400
-        assert served.client.post(f"/gradio_api/run/{event.api_name}", json=body).status_code >= 400
 
 
 def test_gradio_is_closed_where_it_is_open_by_default(served: Served) -> None:

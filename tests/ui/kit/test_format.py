@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from herding.ui.kit import format as shown
+from herding.values.sizes import format_size
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_durations(ms: float | None, told: str) -> None:
     ("count", "told"), [(0, "0 B"), (999, "999 B"), (5e8, "500 MB"), (25.3e9, "25.3 GB"), (2e12, "2.0 TB")]
 )
 def test_sizes(count: int, told: str) -> None:
-    assert shown.byte_size(int(count)) == told
+    assert format_size(int(count)) == told
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,13 @@ def test_texts_that_would_hold_up_the_server_are_shown_as_plain_text(text: str) 
 def test_many_links_are_still_links() -> None:
     text = "\n\n".join("[a](https://x.test) " * 50 for _ in range(90))
     assert render_markdown(text).count("<a ") == 50 * 90
+
+
+def test_json_in_prose_keeps_its_indentation() -> None:
+    html = render_markdown('Here it is:\n{\n  "a": [\n    1\n  ]\n}\nAnything *else*?')
+    assert "{\n  " in html.unescape()
+    assert "\n    1\n" in html.unescape()
+    assert "<em>else</em>" in html
+    assert "Copy code" in html
+    assert "<pre" not in render_markdown("A set is\n{\nnot closed")
+    assert render_markdown("```text\n{\n  \n}\n```").count("<pre") == 1

@@ -89,8 +89,8 @@ def test_a_huge_response_is_cut_and_says_so() -> None:
 
 def test_one_line_has_tokens_times_speed_and_cost() -> None:
     done = outcome("x", usage=Usage(12, 34, source="node"), timings=Timings(0, 300, 1200), cost=1_200_000)
-    assert text_of(metrics_line(done)) == "12 → 34 tokens 1.2 s first token 300 ms 37 tokens/s $0.0012"
-    assert text_of(metrics_line(outcome("x"))).startswith("≈ 0 → 0 tokens")
+    assert text_of(metrics_line(done)) == "m 12 → 34 tokens 1.2 s first token 300 ms 37 tokens/s $0.0012"
+    assert text_of(metrics_line(outcome("x"))).startswith("m ≈ 0 → 0 tokens")
 
 
 def test_the_reason_of_the_routing_is_a_sentence_with_the_shares_behind_it() -> None:

@@ -187,6 +187,9 @@ async def test_a_new_kind_needs_its_class_alone(
 async def test_what_cannot_be_added_changed_or_removed_says_why(desktop: Desktop, server: AnyServer) -> None:
     with pytest.raises(ConflictError, match="already exists"):
         await desktop.post("nodes", **given(f"{server.url}/x", name="echo"))
+    for path in ("nodes", "nodes/test"):
+        with pytest.raises(UserError, match='Fix "URL": a URL begins with'):
+            await desktop.post(path, kind="openai", name="mine", url="127.0.0.1:8000", models="a")
     with pytest.raises(NotFoundError, match="added at run time"):
         await desktop.delete("nodes/echo")
     with pytest.raises(NotFoundError, match="Change it in the nodes file"):

@@ -14,7 +14,7 @@ from herding.ui.engineer.editor import open_prompt
 from herding.ui.engineer.starters import COPY, copied_text, name_from_key, starter_text
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.ui.overview.search import SearchQuery, find
-from herding.values import Principal
+from herding.values import Principal, generalists
 
 PICKED = 30
 """Prompts that the picker lists at once."""
@@ -69,8 +69,8 @@ class PromptRoutes:
         return copied_text(source.content, name)
 
     async def _models(self, who: Principal) -> list[str]:
-        """Return up to three target models of the other prompts, available ones if there are any."""
+        """Return up to three target models of the other prompts, available ones if there are any, no specialist."""
         prompts = await self._orchestrator.prompts.list_all(who)
         available = [model for prompt in prompts for model, nodes in prompt.served.items() if nodes]
         targets = [model for prompt in prompts for model in prompt.target_models]
-        return list(dict.fromkeys(available or targets))[:3]
+        return generalists(available or targets)[:3]

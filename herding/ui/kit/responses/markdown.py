@@ -6,6 +6,7 @@ server would learn who reads what.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import MutableMapping, Sequence
 from functools import cache
@@ -39,6 +40,7 @@ _ATTRIBUTES = {
     "span": {"class"},
 }
 _PRE = re.compile(r'<pre data-lang="([^"]*)">')
+_JSON = re.compile(r"^[{\[]$", re.MULTILINE)
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 
@@ -46,7 +48,19 @@ def render_markdown(text: str) -> Markup:
     """Return a text as HTML; as plain text if it is too long, or takes too long to read."""
     if len(text) > MAX_CHARS or _is_slow(text):
         return el("pre", text, cls="code", tabindex="0")
-    return _finish(_parser().render(text))
+    return _finish(_parser().render(_fenced(text)))
+
+
+def _fenced(text: str) -> str:
+    """Return a text with the first JSON in it that has lines of its own as code, which keeps its indentation."""
+    found = _JSON.search(text)
+    if found is None or "```" in text[: found.start()]:
+        return text
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, found.start())
+    except (ValueError, RecursionError):
+        return text
+    return f"{text[: found.start()]}\n```json\n{text[found.start() : end]}\n```\n{text[end:]}"
 
 
 def complete_blocks(text: str) -> tuple[Markup, int]:

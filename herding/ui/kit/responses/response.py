@@ -14,6 +14,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from herding.ui.kit.charts.bars import share_bar
+from herding.ui.kit.charts.chart import short_model
 from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import (
     checks_chip,
@@ -137,10 +138,11 @@ def render_text(text: str | Outcome, mode: Mode = "rendered") -> Markup:
 
 
 def metrics_line(outcome: Outcome) -> Markup:
-    """Return tokens, times, speed and cost in one line."""
+    """Return the model, tokens, times, speed and cost in one line."""
     usage, times = outcome.usage, outcome.timings
     about = "" if usage.source == "node" else "≈ "
     facts: list[tuple[str, str | None]] = [
+        (short_model(outcome.model or ""), outcome.model),
         (f"{about}{usage.input_tokens:,} → {usage.output_tokens:,} tokens", "Input and output tokens"),
         (duration(times.total_ms), "Total time"),
         (f"first token {duration(times.first_token_ms)}" if times.first_token_ms is not None else "", None),

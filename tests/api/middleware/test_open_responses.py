@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from herding.people.open_responses import OpenResponse, OpenResponses
+from herding.api.middleware.open_responses import OpenResponse, OpenResponses
 from herding.values import Principal
 from tests.support.people_parts import BOSS, HERE, House, housing
 from tests.support.until import until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.prompts.reasoning import ReasoningSplitter
+from herding.serving.response import ReasoningSplitter
 
 
 def split(text: str, size: int) -> tuple[str, str, str]:
