@@ -119,13 +119,8 @@ def add_middleware(
     )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts)
-    app.add_middleware(
-        OpenResponseMiddleware,
-        open_responses=open_responses,
-        frame_ancestors=frame_ancestors,
-        origins=origins,
-    )
+    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts, origins=origins)
     app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(OpenResponseMiddleware, open_responses=open_responses, frame_ancestors=frame_ancestors)
     if below_a_path:
         app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)
