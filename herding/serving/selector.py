@@ -410,7 +410,7 @@ def _serves(node: Node, models: set[str]) -> bool:
 def _reason(state: RoutingState, choice: Choice, candidate: Candidate, nodes: int) -> str:
     """Return why this model on this node was chosen among `nodes` nodes."""
     model, node = candidate.model, candidate.node
-    where = "" if nodes == 1 else f"; {node} is the less busy of 2 of its {nodes} nodes"
+    where = "" if nodes == 1 else f"; {node} is the less busy of {'its' if nodes == 2 else '2 of its'} {nodes} nodes"
     why = f"{model} selected" if state.request.model else choice.why
     retried = f"attempt {state.attempt} after {state.last_node} failed: " if state.last_node else ""
     return f"{retried}{why}{where}"
