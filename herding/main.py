@@ -242,7 +242,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True) -> FastAPI:
 def _configure_gradio(home: Path) -> None:
     """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _create(cache)
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_TEMP_DIR=str(cache / "gradio"),
@@ -330,7 +330,7 @@ def main_discord(**overrides: Any) -> int:
     """
 
     def serve_bot(settings: Settings) -> None:
-        _create_home(settings.home)
+        _create(settings.home)
         asyncio.run(serve_discord(settings))
 
     return _run(serve_bot, overrides)
@@ -341,7 +341,7 @@ def _serve_app(settings: Settings) -> None:
         log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
     parse_url(settings.database_url)
     sockets = bind(settings.host, settings.port)
-    _create_home(settings.home)
+    _create(settings.home)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
         runner.run(serve(settings, sockets))
 
@@ -375,11 +375,11 @@ class LineFormatter(logging.Formatter):
         return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
-def _create_home(home: Path) -> None:
+def _create(directory: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise ConfigError(f"'{home}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
+        raise ConfigError(f"'{directory}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
 
 
 if __name__ == "__main__":

@@ -100,6 +100,17 @@ def test_a_wrong_value_is_refused_before_anything_is_made(
     assert words in said
 
 
+def test_a_file_in_the_place_of_the_cache_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "nodes.yaml").write_text("nodes: [{kind: echo, name: echo, models: [echo]}]")
+    monkeypatch.setenv("HERDING_NODES", str(tmp_path / "nodes.yaml"))
+    home.mkdir()
+    (home / "cache").touch()
+    assert main() == 2
+    assert f"'{home / 'cache'}' can't be created" in caplog.records[-1].message
+
+
 def test_a_port_in_use_is_refused(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setenv("HERDING_PORT", str(other.getsockname()[1]))

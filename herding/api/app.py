@@ -107,13 +107,9 @@ def add_middleware(
     )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(HeadMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(
-        OpenResponseMiddleware,
-        open_responses=open_responses,
-        frame_ancestors=settings.frame_ancestors,
-        origins=origins,
-    )
+    app.add_middleware(HeadMiddleware, allowed_hosts=settings.host_names, origins=origins)
     app.add_middleware(ProxyHeadersMiddleware, hops=hops)
+    frame_ancestors = settings.frame_ancestors
+    app.add_middleware(OpenResponseMiddleware, open_responses=open_responses, frame_ancestors=frame_ancestors)
     if below_a_path:
         app.add_middleware(RootPathMiddleware, root_path=root_path, hops=hops)

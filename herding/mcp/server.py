@@ -21,7 +21,7 @@ from herding.mcp.tools import Tools
 from herding.orchestrator import Orchestrator
 from herding.prompts.variables import Variable
 from herding.studio.version_cache import RunnableVersion
-from herding.values import Entry, HistoryFilter, Outcome, Principal, Request, to_dollars
+from herding.values import Entry, HistoryFilter, Outcome, Principal, Request
 
 INSTRUCTIONS = (
     "Prompts are templates of this workbench, with their variables as arguments. The tool run_prompt runs one on a "
@@ -258,7 +258,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "finish_reason": outcome.finish_reason,
         "input_tokens": outcome.usage.input_tokens,
         "output_tokens": outcome.usage.output_tokens,
-        "cost": None if outcome.cost is None else to_dollars(outcome.cost),
+        "cost": outcome.dollars,
         "total_ms": round(outcome.timings.total_ms, 1),
         "checks_passed": outcome.checks.ok,
         "error": outcome.error,

@@ -14,7 +14,7 @@ from herding.access.operations import COLLECTIONS, RATE, RUN
 from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.parameters import PromptParameters
-from herding.values import Delta, Done, Outcome, Principal, Queued, Request, Started, StepChanged, to_dollars
+from herding.values import Delta, Done, Outcome, Principal, Queued, Request, Started, StepChanged
 
 PROGRESS_CHARS = 200
 """Characters of a response between two notifications of progress."""
@@ -220,7 +220,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "tool_calls": [dict(call) for call in outcome.tool_calls] or None,
         "checks": {"ok": outcome.checks.ok, "reason": outcome.checks.reason},
         "usage": {"input_tokens": outcome.usage.input_tokens, "output_tokens": outcome.usage.output_tokens},
-        "cost": None if outcome.cost is None else to_dollars(outcome.cost),
+        "cost": outcome.dollars,
         "total_ms": round(outcome.timings.total_ms, 1),
         "steps": None if outcome.steps is None else [asdict(step) for step in outcome.steps],
         "references": None if outcome.references is None else [asdict(one) for one in outcome.references],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import ssl
 from contextvars import ContextVar
 from typing import Any, Self
@@ -196,4 +197,9 @@ def _message(error: aiohttp.ClientError) -> str:
             f"{error}. If its certificate is of a private authority, set ca_file of the node, or SSL_CERT_FILE, to a "
             "file with that authority"
         )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        why = error.strerror or str(error.os_error)
+        if error.errno and why.startswith("Connect call failed"):  # the words of asyncio, for every reason
+            why = os.strerror(error.errno)
+        return f"{why} ({error.host}:{error.port})"
     return str(error) or type(error).__name__

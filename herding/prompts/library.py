@@ -243,8 +243,7 @@ class Library:
         stamps: dict[Path, Stamp] = {}
         for path in sorted(self._paths()):
             with contextlib.suppress(FileNotFoundError):
-                if path.is_file():
-                    stamps[path] = _stamp(path.stat())
+                stamps[path] = _stamp(path.stat() if path.is_file() else path.lstat())
         return stamps
 
     def _paths(self) -> Iterator[Path]:
@@ -300,6 +299,8 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[LoadedPrompt]:
+        if not path.is_file():  # to read a pipe or a device could take forever
+            raise ConfigError("this is not a file, or a link to none", file=self._shown(path))
         source = yaml_files.read(path, shown=self._shown(path))
         loaded = self._prompts(source, path)
         for found in loaded:

@@ -4,7 +4,7 @@ Prompts, chats, completions, embeddings and scores of documents all take it. Eac
 small object:
 
 prepare     `Preparer` resolves the prompt, checks the input and renders it
-admit       `Store.reserve` enters the request into its caller's limits
+admit       `Store.admit` enters the request into its caller's limits
 queue       `RequestQueue` grants a place on a node that the `Selector` picks
 dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place.
             `ChainRunner` takes each step of a chain through these stages instead, as a request of its own
@@ -244,19 +244,17 @@ class Pipeline:
 
     async def _admit(self, run: RequestRun) -> None:
         """Enter a request into its caller's limits, a chain with all its calls. Raises LimitError."""
-        request, row = run.request, run.stored(run.outcome())
-        limits, tokens = request.principal.limits, request.max_usage.total
+        request, row, tokens = run.request, run.stored(run.outcome()), run.request.max_usage.total
         if request.parent is not None:  # entered with its chain
-            await self._store.begin_step(row)
+            run.entered = await self._store.begin_step(row)
             self._active.add(run)
             return
         cost = self._selector.max_cost(request) if request.limits_cost else 0
-        calls, account = request.chain.count if request.chain else 1, request.account
+        calls = request.chain.count if request.chain else 1
         try:
-            if limits:
-                await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, requests=calls, account=account)
-            else:
-                await self._store.begin(row, tokens=tokens, cost=cost, requests=calls, account=account)
+            run.entered = await self._store.admit(
+                row, limits=request.principal.limits, tokens=tokens, cost=cost, requests=calls, account=request.account
+            )
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -323,6 +321,7 @@ class Pipeline:
                 yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
             async with aclosing(call.chunks()) as chunks:
                 async for chunk in chunks:
+                    await run.be_entered()
                     if permit.trial and (chunk.text or chunk.deltas):
                         permit.first_token()
                     delta = run.received.add(chunk)

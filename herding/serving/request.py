@@ -84,15 +84,6 @@ class PreparedRequest:
     bound: Usage | None = None
 
     @cached_property
-    def models(self) -> tuple[str, ...]:
-        """The models that may serve the request, best first; empty means any."""
-        if self.model:
-            return (self.model,)
-        if self.prompt.routing and self.prompt.routing.pinned:
-            return (self.prompt.routing.pinned,)
-        return tuple(self.prompt.target_models)
-
-    @cached_property
     def account(self) -> str:
         """The account whose limits and place in the queue the request uses."""
         return self.principal.account or self.principal.id
@@ -167,15 +158,16 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
-    names those that it does not take. `received` is what the node responded; `made` instead, for a request for
-    embeddings or scores of documents. `filters` are those of the prompt, None without. `is_streamed` is false if only
-    the whole response is read.
+    names those that it does not take. `entered` is done once the request counts in the database. `received` is what the
+    node responded; `made` instead, for a request for embeddings or scores of documents. `filters` are those of the
+    prompt, None without. `is_streamed` is false if only the whole response is read.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
         self.request = request
         self.rendered = request.rendered
         self.parameters, self.ignored = request.parameters, tuple[str, ...]()
+        self.entered: asyncio.Future[Any] | None = None
         self.received = ResponseRecord(request.prompt.checks, request.parameters.stop)
         self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
@@ -212,6 +204,15 @@ class RequestRun:
     def is_finished(self) -> bool:
         """True once the node has said that its response is complete, or the run has ended."""
         return self._finish is not None or self.received.finish_reason is not None
+
+    async def be_entered(self) -> None:
+        """Wait until a crash would not forget that the request counts: its caller gets nothing before that.
+
+        What is read as a whole is passed on after the last row, which is committed later. Raises StoreError.
+        """
+        if self.entered and (self.is_streamed or self.entered.done()):
+            await asyncio.shield(self.entered)
+            self.entered = None
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""

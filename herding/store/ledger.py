@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, d
 from herding.errors import LimitError
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
-from herding.store.windows import LATEST, OF_HOLDER, Entry, Sum, Windows
+from herding.store.windows import LATEST, OF_HOLDER, Entry, Sums, Windows, amount, forget
 from herding.store.writer import Batch, Rows
 from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse
 
@@ -28,9 +28,6 @@ LONGEST = MAX_INTERVAL_HOURS * HOUR
 
 PRUNE_CHUNK = 500
 """Entries that one transaction deletes."""
-
-Clock = Callable[[], int]
-
 
 _AMOUNT: dict[str, ColumnElement[int]] = {
     "request": ledger.c.requests,
@@ -60,41 +57,36 @@ def lock_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(storable(name).encode()).digest()[:8], signed=True)
 
 
-def reserve(
-    batch: Batch,
-    row: Row,
-    *,
-    account: str,
-    limits: Sequence[Limit],
-    tokens: int,
-    cost: int,
-    requests: int,
-    clock: Clock,
-) -> None:
-    """Enter a request with its first row, if all limits of `account` allow it. Raises LimitError.
+def reserve(batch: Batch, row: Row, entry: Entry, limits: Sequence[Limit]) -> Sums:
+    """Enter a request with its first row, if all limits allow it. Return the sums of its account. Raises LimitError.
 
-    `cost` is in nano-dollars; `requests` is the number that it counts for. An entry is never earlier than the account's
-    latest one: a clock that goes back frees nothing.
+    `entry.at` is the clock. An entry is never earlier than the account's latest one: a clock that goes back frees
+    nothing.
     """
-    account, request_id = storable(account), row["id"]
+    account, request_id, clocked = entry.account, row["id"], entry.at
     windows = Windows.of(batch)
     if windows.contains(request_id):  # entered by a commit whose acknowledgement was lost
-        return
-    clocked = clock()
-    entry = Entry(account, windows.now(account, clocked), max(1, requests), max(0, tokens), max(0, cost))
+        return windows.sums(account)
+    entry = entry._replace(at=windows.now(account, clocked))
     refusals = [error for limit in limits if (error := _too_large(limit, entry))]
     refusals = refusals or [error for limit in limits if (error := _refusal(batch, windows, entry, limit, clocked))]
     if refusals:
         raise max(refusals, key=lambda error: error.retry_after)
     windows.enter(request_id, entry)
     batch.add({"reserve": [_row(request_id, entry)], "begin": [row]})
+    return windows.sums(account)
 
 
-def settle(batch: Batch, rows: Rows) -> None:
-    """Write the rows of a request that ended; reserved tokens and money are replaced by those that were used."""
+def settle(batch: Batch, rows: Rows) -> tuple[str, Sums] | None:
+    """Write the rows of a request that ended; reserved tokens and money are replaced by those that were used.
+
+    Return its account with the sums, None where it has no entry or no sums are known.
+    """
+    windows, account = Windows.of(batch), None
     for row in rows["settle"]:
-        Windows.of(batch).settle(row["settled_id"], row["called"], row["used"], row["spent"])
+        account = windows.settle(row["settled_id"], row["called"], row["used"], row["spent"])
     batch.add(rows)
+    return (account, windows.sums(account)) if account is not None else None
 
 
 def cancel(batch: Batch, request_id: str) -> None:
@@ -106,7 +98,9 @@ def cancel(batch: Batch, request_id: str) -> None:
     connection.execute(delete(request).where(request.c.id == request_id, request.c.status == "running"))
 
 
-def usage(connection: Connection, principal: str, limits: Sequence[Limit], clock: Clock) -> tuple[LimitUse, ...]:
+def usage(
+    connection: Connection, principal: str, limits: Sequence[Limit], clock: Callable[[], int]
+) -> tuple[LimitUse, ...]:
     """Return the use of each limit now."""
     principal = storable(principal)
     now = _now(connection, principal, clock())
@@ -121,6 +115,7 @@ def principals(connection: Connection, *, before: int) -> list[str]:
 def prune(connection: Connection, principal: str, before: int) -> int:
     """Delete up to PRUNE_CHUNK of a principal's entries before an instant (Unix milliseconds); return their number."""
     entries = select(ledger.c.request_id).where(ledger.c.principal == principal, ledger.c.at < before)
+    forget(connection)  # a sum that begins before that would keep what is deleted
     return connection.execute(delete(ledger).where(ledger.c.request_id.in_(entries.limit(PRUNE_CHUNK)))).rowcount
 
 
@@ -129,19 +124,14 @@ def _now(connection: Connection, principal: str, clocked: int) -> int:
     return clocked if latest is None else max(clocked, latest)
 
 
-def _interval(limit: Limit) -> int:
-    """Return the interval of a limit in milliseconds."""
-    return max(1, round(limit.interval_hours * HOUR))
-
-
 def _window(principal: str, limit: Limit, now: int) -> Row:
     """Return the parameters of a statement about a window."""
-    return {"holder": principal, "begin": now - _interval(limit)}
+    return {"holder": principal, "begin": now - limit.interval_ms}
 
 
 def _use(connection: Connection, principal: str, limit: Limit, now: int) -> LimitUse:
     used, oldest = connection.execute(_USES[limit.type], _window(principal, limit, now)).one()
-    return LimitUse(limit, int(used), None if oldest is None else oldest + _interval(limit))
+    return LimitUse(limit, int(used), None if oldest is None else oldest + limit.interval_ms)
 
 
 def _row(request_id: str, entry: Entry) -> Row:
@@ -157,18 +147,12 @@ def _row(request_id: str, entry: Entry) -> Row:
     }
 
 
-def _amount(of: Entry | Sum, limit: Limit) -> int:
-    """Return the amount that an entry takes of a limit, or that a sum of entries takes."""
-    amount: int = getattr(of, limit.type)
-    return amount
-
-
 def _refusal(batch: Batch, windows: Windows, entry: Entry, limit: Limit, clocked: int) -> LimitError | None:
     """Return the error of a limit that does not allow an entry, else None."""
-    account, now, wanted, interval = entry.account, entry.at, _amount(entry, limit), _interval(limit)
-    if _amount(windows.sum(account, interval, now, exact=False), limit) + wanted <= limit.limit:
+    account, now, wanted, interval = entry.account, entry.at, amount(entry, limit), limit.interval_ms
+    if amount(windows.sum(account, interval, now, exact=False), limit) + wanted <= limit.limit:
         return None
-    used = _amount(windows.sum(account, interval, now), limit)
+    used = amount(windows.sum(account, interval, now), limit)
     excess = used + wanted - limit.limit
     if excess <= 0:
         return None
@@ -179,30 +163,30 @@ def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, ex
     """Return when enough of the oldest entries have left the window to free `excess`."""
     window, freed = _window(principal, limit, now), 0
     with connection.execute(_AMOUNTS[limit.type], window, execution_options={"stream_results": True}) as entries:
-        leaving = (at for at, amount in entries if (freed := freed + amount) >= excess)
-        return int(next(leaving)) + _interval(limit)
+        leaving = (at for at, size in entries if (freed := freed + size) >= excess)
+        return int(next(leaving)) + limit.interval_ms
 
 
 def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:
     needs = f", and this request may take {limit.in_words(wanted)}" if limit.type != "request" else ""
-    seconds, amount = wait_ms / 1000, limit.in_words(used).partition(" ")[0]
-    message = f"Limit reached: {amount} of {_describe(limit)} used{needs}. Try again in {_duration(seconds)}."
+    seconds, number = wait_ms / 1000, limit.in_words(used).partition(" ")[0]
+    message = f"Limit reached: {number} of {_describe(limit)} used{needs}. Try again in {_duration(seconds)}."
     return LimitError(message, retry_after=seconds)
 
 
 def _too_large(limit: Limit, entry: Entry) -> LimitError | None:
     """Return the error of a limit that an entry alone exceeds, so that waiting does not help; else None."""
-    wanted = _amount(entry, limit)
+    wanted = amount(entry, limit)
     if wanted <= limit.limit:
         return None
-    amount = limit.in_words(wanted).partition(" ")[0]
-    message = f"This request alone is larger than the limit: it may take {amount} of {_describe(limit)}."
+    number = limit.in_words(wanted).partition(" ")[0]
+    message = f"This request alone is larger than the limit: it may take {number} of {_describe(limit)}."
     advice = "Ask for a higher limit." if limit.type == "request" else "Shorten it, or lower max_tokens."
-    return LimitError(f"{message} {advice}", retry_after=_interval(limit) / 1000)
+    return LimitError(f"{message} {advice}", retry_after=limit.interval_ms / 1000)
 
 
 def _describe(limit: Limit) -> str:
-    return f"{limit.in_words(limit.limit)} in {_duration(_interval(limit) / 1000)}"
+    return f"{limit.in_words(limit.limit)} in {_duration(limit.interval_ms / 1000)}"
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,10 @@ from herding.store.rows import Row, storable
 from herding.store.tables import comment, insert_into, request, search_queue, search_text
 
 BATCH = 100
-"""Requests that one transaction adds to the index; rows of new requests wait behind it."""
+"""Requests that one transaction adds to the index at most; rows of new requests wait behind it."""
+
+BATCH_CHARS = 300_000
+"""Characters of requests after which a transaction takes no further one: random text takes a second for a million."""
 
 LOCK = 0x73656172
 """A number to lock, so that one process at a time gives out document numbers."""
@@ -44,6 +47,8 @@ _TEXTS = select(
     *(cast(request.c.response, Text), cast(request.c.variables, Text)),
 )
 """The columns of a request that its document is made of."""
+
+_LENGTH = func.coalesce(func.length(request.c.input), 0) + func.coalesce(func.length(request.c.answer), 0)
 
 _log = logging.getLogger(__name__)
 
@@ -111,11 +116,17 @@ def is_queued(connection: Connection) -> bool:
 
 def index_batch(connection: Connection) -> int:
     """Add the texts of up to BATCH queued requests to the index, newest first; return their number."""
-    first = select(search_queue.c.request_id).order_by(search_queue.c.request_id.desc()).limit(BATCH)
-    taken = delete(search_queue).where(search_queue.c.request_id.in_(first.with_for_update(skip_locked=True)))
-    ids = list(connection.execute(taken.returning(search_queue.c.request_id)).scalars())
+    queued = select(search_queue.c.request_id, _LENGTH).order_by(search_queue.c.request_id.desc()).limit(BATCH)
+    queued = queued.join(request, request.c.id == search_queue.c.request_id, isouter=True)
+    ids, chars = list[str](), 0
+    for request_id, length in connection.execute(queued.with_for_update(skip_locked=True, of=search_queue)):
+        chars += length
+        if ids and chars > BATCH_CHARS:
+            break
+        ids.append(request_id)
     if not ids:
         return 0
+    connection.execute(delete(search_queue).where(search_queue.c.request_id.in_(ids)))
     found = documents(connection, ids)
     known = select(search_text.c.request_id, search_text.c.doc).where(search_text.c.request_id.in_(found))
     old = {row.request_id: row.doc for row in connection.execute(known)}

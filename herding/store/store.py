@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import URL, UpdateBase, bindparam, true, update
@@ -23,17 +24,19 @@ from herding.store.collections import words
 from herding.store.collections.store import CollectionStore
 from herding.store.collections.vectors import NumpySearch, VectorSearch, VectorStore, choose
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
+from herding.store.headroom import Headroom
 from herding.store.history import HistoryStore
 from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
 from herding.store.prompts.store import PromptStore
-from herding.store.rows import Row, attempt_rows, request_row, usage_row
+from herding.store.rows import Row, attempt_rows, request_row, storable, usage_row
 from herding.store.scores import ScoreStore
 from herding.store.statistics import StatisticsStore
 from herding.store.tables import insert_into, upsert
 from herding.store.usage import UsageStore
+from herding.store.windows import Entry
 from herding.store.writer import Writer
 from herding.values import Limit, LimitUse, Outcome
 
@@ -91,6 +94,7 @@ class Store(
         self._clock = clock
         self._lock = lock
         self._presence = presence
+        self._headroom = Headroom() if lock else None  # with the lock, no other process enters requests
 
     @classmethod
     async def open(
@@ -151,7 +155,7 @@ class Store(
             if self._lock:
                 self._lock.release()
 
-    async def reserve(
+    async def admit(
         self,
         outcome: Outcome,
         *,
@@ -160,79 +164,61 @@ class Store(
         cost: int = 0,
         requests: int = 1,
         account: str | None = None,
-    ) -> None:
+    ) -> asyncio.Future[Any]:
         """Enter a starting request into the limits of `account` (default: its principal), with its first row.
 
         `tokens`, `cost` (nano-dollars) and `requests` (more than one for a chain) are the most that the request may
-        use; they count until `finish` replaces them, for good if the app dies. The entry survives a crash of the app;
-        since no response was sent yet, it does not wait for a disk sync, so a power cut may undo it. If the caller is
-        cancelled while it waits, nothing stays.
+        use; they count until `finish` replaces them, for good if the app dies. The future is done when the entry is
+        committed: it survives a crash of the app then. Since no response was sent yet, it does not wait for a disk
+        sync, so a power cut may undo it.
+
+        A request that surely fits is admitted before that. Near a limit, and while the database fails, this waits for
+        the commit: a response that cannot be recorded would be paid in vain. If the caller is cancelled while it
+        waits, nothing stays.
 
         Raises LimitError if a limit is used up.
         """
+        payer, row = storable(account or outcome.principal), self._first_row(outcome)
+        entry = Entry(payer, self._clock(), max(1, requests), max(0, tokens), max(0, cost))
+        headroom, failing = self._headroom, self._writer.failing
+        fits = not limits or (headroom is not None and not failing and headroom.fits(entry, limits))
+        wait = failing or not fits
+        entered = self._writer.add(
+            lambda batch: ledger.reserve(batch, row, entry, () if fits else limits),
+            locks=[ledger.lock_number(payer)] if limits else (),
+            durable=False,
+            awaited=wait,
+        )
+        if headroom:
+            headroom.enter(entry, entered)
+        return await self._begun(entered, row["id"], wait=wait)
+
+    async def begin_step(self, outcome: Outcome) -> asyncio.Future[Any]:
+        """Write the first row of a step of a chain, as `admit` does; the limits have the entry of the whole chain."""
+        row, wait = self._first_row(outcome), self._writer.failing
+        begun = self._writer.add(lambda batch: batch.add({"begin": [row]}), durable=False, awaited=wait)
+        return await self._begun(begun, row["id"], wait=wait)
+
+    async def _begun(self, begun: asyncio.Future[Any], request_id: str, *, wait: bool) -> asyncio.Future[Any]:
+        """Return the future of a request's first commit, which is done if the request must `wait` for it."""
+        if not wait:
+            begun.add_done_callback(_log_failure)
+            return begun
         try:
-            await self._enter(outcome, limits=limits, tokens=tokens, cost=cost, requests=requests, account=account)
+            await begun
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
-                request_id = outcome.request_id
                 cancelled = self._writer.add(lambda batch: ledger.cancel(batch, request_id))
                 cancelled.add_done_callback(_log_failure)
             raise
-
-    async def begin(
-        self, outcome: Outcome, *, tokens: int, cost: int = 0, requests: int = 1, account: str | None = None
-    ) -> None:
-        """Enter a starting request as `reserve` does, for an account without limits: there is nothing to wait for.
-
-        While the database fails it waits nevertheless, and raises StoreError: a response that cannot be recorded would
-        be paid in vain.
-        """
-        entered = self._enter(outcome, limits=(), tokens=tokens, cost=cost, requests=requests, account=account)
-        await self._begun(entered)
-
-    async def begin_step(self, outcome: Outcome) -> None:
-        """Write the first row of a step of a chain, as `begin` does; the limits have the entry of the whole chain."""
-        row = self._first_row(outcome)
-        await self._begun(self._writer.add(lambda batch: batch.add({"begin": [row]}), durable=False))
-
-    async def _begun(self, entered: asyncio.Future[None]) -> None:
-        if self._writer.failing:
-            await entered
-        else:
-            entered.add_done_callback(_log_failure)
+        return begun
 
     def _first_row(self, outcome: Outcome) -> Row:
         row = request_row(outcome)
         row["process"] = self._presence.number if self._presence else None
         return row
 
-    def _enter(
-        self,
-        outcome: Outcome,
-        *,
-        limits: Sequence[Limit],
-        tokens: int,
-        cost: int,
-        requests: int,
-        account: str | None,
-    ) -> asyncio.Future[None]:
-        payer, row = account or outcome.principal, self._first_row(outcome)
-        return self._writer.add(
-            lambda batch: ledger.reserve(
-                batch,
-                row,
-                account=payer,
-                limits=limits,
-                tokens=tokens,
-                cost=cost,
-                requests=requests,
-                clock=self._clock,
-            ),
-            locks=[ledger.lock_number(payer)] if limits else (),
-            durable=False,
-        )
-
-    def finish(self, outcome: Outcome) -> asyncio.Future[None]:
+    def finish(self, outcome: Outcome) -> asyncio.Future[Any]:
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
 
         Reserved tokens and money are replaced by what was used; a step of a chain has no entry of its own. The row is
@@ -241,7 +227,10 @@ class Store(
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome)}
         rows["settle"] = [usage_row(outcome)] if outcome.parent is None else []
         rows["search"] = [{"request_id": rows["finish"][0]["id"]}]
-        return self._writer.add(lambda batch: ledger.settle(batch, rows))
+        finished = self._writer.add(lambda batch: ledger.settle(batch, rows))
+        if self._headroom:
+            finished.add_done_callback(self._headroom.settle)
+        return finished
 
     async def usage(self, account: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
         """Return the current use of each limit of an account, in the order of `limits`."""
@@ -289,8 +278,8 @@ class Store(
             begun = time.monotonic()
             # A power cut that undoes it leaves the requests queued.
             taken = await self._writer.call(search_index.index_batch, locks=[search_index.LOCK], durable=False)
-            count, waiting = count + taken, taken == search_index.BATCH
-            if waiting:
+            count += taken
+            if waiting := taken > 0 and await self._reader.run(search_index.is_queued):
                 await asyncio.sleep(time.monotonic() - begun)
         return count
 
@@ -372,6 +361,6 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
     }
 
 
-def _log_failure(future: asyncio.Future[None]) -> None:
+def _log_failure(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()):
         _log.warning("A reservation was not written: %s", error)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from herding.store.tables import ledger
 from herding.store.writer import Batch
+from herding.values import Limit
 
 LAG = 1_000
 """Milliseconds that a cached sum may begin before its window, as long as even that larger sum is within the limit."""
@@ -52,6 +54,21 @@ class Sum:
         self.request += sign * requests
         self.token += sign * tokens
         self.cost += sign * cost
+
+
+Sums = Mapping[int, Sum]
+"""The use of an account by interval in milliseconds."""
+
+
+def amount(of: Entry | Sum, limit: Limit) -> int:
+    """Return the amount that an entry takes of a limit, or that a sum of entries takes."""
+    found: int = getattr(of, limit.type)
+    return found
+
+
+def forget(connection: Connection) -> None:
+    """Drop the cache of a connection that deletes entries other than those of a request."""
+    connection.info.pop(_CACHE_KEY, None)
 
 
 class Windows:
@@ -108,17 +125,27 @@ class Windows:
             self._move(found, account, begin)
         return found
 
+    def sums(self, account: str) -> Sums:
+        """Return a copy of the cached sums of an account. None of them is less than the use of its interval."""
+        mine = self._sums.get(account, {})
+        return {interval: Sum(found.begin, found.request, found.token, found.cost) for interval, found in mine.items()}
+
     def enter(self, request_id: str, entry: Entry) -> None:
         """Add an entry that is about to be written."""
         self._running[request_id] = entry
         self._latest[entry.account] = entry.at
         self._add(entry, entry.request, entry.token, entry.cost)
 
-    def settle(self, request_id: str, called: int, used: int, spent: int) -> None:
-        """Replace the reserved requests, tokens and nano-dollars of an entry by those that were used."""
+    def settle(self, request_id: str, called: int, used: int, spent: int) -> str | None:
+        """Replace the reserved requests, tokens and nano-dollars of an entry by those that were used.
+
+        Return the account, None where there is no entry or no sum that may include it.
+        """
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
-        if found:
-            self._add(found, called - found.request, used - found.token, spent - found.cost)
+        if found is None:
+            return None
+        self._add(found, called - found.request, used - found.token, spent - found.cost)
+        return found.account
 
     def cancel(self, request_id: str) -> None:
         """Subtract an entry that is about to be deleted."""

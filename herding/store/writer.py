@@ -22,6 +22,9 @@ from herding.store.rows import Row
 LARGEST_BATCH = 500
 """Jobs of one transaction; more would delay the first of them."""
 
+IDLE_SECONDS = 0.001
+"""Time limit of a job without a waiting caller in the queue, if no other comes that is written at once."""
+
 ATTEMPTS = 2
 """Attempts of a batch that meets a lock; each waits as long as the database does."""
 
@@ -88,16 +91,17 @@ class Batch:
 class _Job:
     """Work for the writer thread, and the future of its caller.
 
-    `add` adds rows to the batch or raises an error of ours before that. `task` runs after all rows of the batch, in a
-    savepoint. `maintain` runs after the commit, outside a transaction.
+    `add` adds rows to the batch and returns a result, or raises an error of ours before that. `task` runs after all
+    rows of the batch, in a savepoint. `maintain` runs after the commit, outside a transaction.
     """
 
     future: asyncio.Future[Any]
-    add: Callable[[Batch], None] | None = None
+    add: Callable[[Batch], object] | None = None
     task: Callable[[Connection], object] | None = None
     maintain: Callable[[Any], None] | None = None
     locks: Sequence[int] = ()
     durable: bool = True
+    awaited: bool = True
 
 
 class _Result(NamedTuple):
@@ -121,6 +125,7 @@ class Writer:
         self._file_lock = file_lock
         self._jobs: deque[_Job] = deque()
         self._waking: asyncio.AbstractEventLoop | None = None
+        self._idle: asyncio.TimerHandle | None = None
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._closed = False
         self.failing = False
@@ -129,14 +134,15 @@ class Writer:
         self._thread.start()
 
     def add(
-        self, add: Callable[[Batch], None], *, locks: Sequence[int] = (), durable: bool = True
-    ) -> asyncio.Future[None]:
-        """Queue a job that adds rows to a batch.
+        self, add: Callable[[Batch], T], *, locks: Sequence[int] = (), durable: bool = True, awaited: bool = True
+    ) -> asyncio.Future[T]:
+        """Queue a job that adds rows to a batch; the future has its result once they are committed.
 
         `locks` are numbers for what no other process may change before the commit. A job that is not `durable` survives
-        a crash of the app, but not a power cut.
+        a crash of the app, but not a power cut. One that is not `awaited` is written with the next that is, or a
+        millisecond later.
         """
-        return self._enqueue(_Job(_new_future(), add=add, locks=locks, durable=durable))
+        return self._enqueue(_Job(_new_future(), add=add, locks=locks, durable=durable, awaited=awaited))
 
     def call(
         self, task: Callable[[Connection], T], *, locks: Sequence[int] = (), durable: bool = True
@@ -164,13 +170,18 @@ class Writer:
             raise StoreError("The store is closed: the app is stopping.")
         self._jobs.append(job)
         loop = job.future.get_loop()
-        if self._waking is not loop:
+        if not job.awaited:
+            self._idle = self._idle or loop.call_later(IDLE_SECONDS, self._wake)
+        elif self._waking is not loop:
             self._waking = loop
             loop.call_soon(self._wake)
         return job.future
 
     def _wake(self) -> None:
         self._waking = None
+        if self._idle:
+            self._idle.cancel()
+            self._idle = None
         self._wakes.put(None)
 
     def _run(self) -> None:
@@ -254,11 +265,9 @@ def _lock(connection: Connection, keys: Sequence[int]) -> None:
 
 def _add(batch: Batch, job: _Job) -> _Result:
     try:
-        if job.add:
-            job.add(batch)
+        return _Result(job, job.add(batch) if job.add else None)
     except HerdingError as error:
         return _Result(job, error=error)
-    return _Result(job)
 
 
 def _perform(connection: Connection, result: _Result) -> _Result:

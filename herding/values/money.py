@@ -19,7 +19,7 @@ def to_nano(dollars: Decimal | float | str) -> int:
 
 def to_dollars(nano: int) -> float:
     """Return nano-dollars as US dollars."""
-    return float(Decimal(nano) / NANO)
+    return nano / NANO
 
 
 def format_dollars(nano: int) -> str:

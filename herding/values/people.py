@@ -43,6 +43,11 @@ class Limit:
         return cls(kind, interval_hours, int(amount))
 
     @property
+    def interval_ms(self) -> int:
+        """The interval in milliseconds."""
+        return max(1, round(self.interval_hours * 3_600_000))
+
+    @property
     def amount(self) -> float:
         """The limit as files and APIs write it: money in dollars."""
         return self.written(self.limit)

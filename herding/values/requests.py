@@ -10,6 +10,7 @@ from uuid6 import uuid7
 
 from herding.values.calls import Choice, Fields, FinishReason, Message, Parameters, Usage
 from herding.values.collections import ContextChunk, Reference
+from herding.values.money import NANO
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
 """The status of a request.
@@ -210,6 +211,11 @@ class Outcome:
     def first(self) -> Choice:
         """The first choice."""
         return self.choices[0] if self.choices else Choice(text=self.answer, finish_reason=self.finish_reason)
+
+    @property
+    def dollars(self) -> float | None:
+        """The cost in US dollars, None if it is unknown."""
+        return None if self.cost is None else self.cost / NANO
 
     @property
     def reasoning(self) -> str:

@@ -80,3 +80,13 @@ def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningA
     page.locator("#tabs .overflow-dropdown button", has_text="istory").click()
     expect(page.locator("#history-text")).to_be_visible(timeout=LONG)
     assert "prompt=" not in page.url
+
+
+def test_a_reload_in_the_middle_of_a_response_shows_what_came(app: RunningApp, page: Page) -> None:
+    bench = Workbench(page, app.url).open("say_slowly")
+    bench.fill("text", "what comes " * 30)
+    bench.run()
+    expect(page.locator("#response .tail")).to_contain_text("what", timeout=LONG)
+    page.reload()
+    expect(page.locator("#response .markdown")).to_contain_text("what", timeout=LONG)
+    bench.expect_status("Disconnected")

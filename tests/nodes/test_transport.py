@@ -264,6 +264,15 @@ async def test_a_server_that_accepts_nobody() -> None:
             one.close()
 
 
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Connection refused"), ("nowhere.invalid", "[A-Z][A-Za-z ]+")])
+async def test_a_server_that_is_not_there_is_named_in_plain_words(host: str, why: str) -> None:
+    port = free_port()
+    said = rf"^Can't reach node 'n': {why} \({host}:{port}\)\.$"
+    async with http.client(PATIENT, base_url=f"http://{host}:{port}") as client:
+        with pytest.raises(ConnectError, match=said), http.node_errors("n"):
+            await client.get("/")
+
+
 @pytest.mark.parametrize("script", [hang, begin])
 async def test_silence_has_a_deadline(script: Script) -> None:
     async with calling(script) as (client, seen):

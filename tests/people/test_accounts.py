@@ -22,6 +22,7 @@ from herding.errors import AccessError, AuthenticationError, HerdingError, Limit
 from herding.people.accounts import OVERLAP_MS, Accounts
 from herding.store import Store
 from herding.values import Limit, Outcome, Principal, Token, User
+from tests.support.database import reserve
 from tests.support.people import principal
 from tests.support.people_parts import BOSS, HERE, OPERATOR_TOKEN, SHIPPED, House, housing, public
 
@@ -605,7 +606,7 @@ async def test_the_use_of_limits_is_ones_own_and_a_guests_is_that_of_the_address
     )
     for number, (who, account) in enumerate([(ada, "ada"), (guest, guest.account)]):
         outcome = Outcome(f"{number:032}", who.id, "p", house.time.ms)
-        await house.store.reserve(outcome, limits=who.limits, tokens=5, account=account)
+        await reserve(house.store, outcome, limits=who.limits, tokens=5, account=account)
     assert [use.used for use in await house.accounts.usage(ada)] == [1]
     assert [use.limit for use in await house.accounts.usage(ada)] == list(ada.limits)
     assert [use.used for use in await house.accounts.usage(other)] == [1, 5]

@@ -107,6 +107,24 @@ def test_files_that_are_links_into_a_hidden_folder_are_read(tmp_path: Path) -> N
     assert list(Library(tmp_path).refresh().prompts) == ["good"]
 
 
+@pytest.mark.parametrize("kind", ["a link to nothing", "a link to itself", "a pipe", "an endless device"])
+def test_what_is_no_file_is_named_and_its_prompt_is_not_gone(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, "good.yaml", GOOD)
+    library = Library(tmp_path)
+    assert "good" in library.refresh().prompts
+    path.unlink()
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"a link to nothing": "nowhere", "a link to itself": "good.yaml"}.get(kind, "/dev/zero"))
+    (error,) = library.refresh().broken
+    assert "is not a file, or a link to none" in str(error)
+    assert not library.is_deleted("good", "good.yaml")
+    path.unlink()
+    assert library.refresh().broken == ()
+    assert library.is_deleted("good", "good.yaml")
+
+
 def test_two_files_cannot_define_one_prompt(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD)
     write(tmp_path, "a.yml", GOOD)

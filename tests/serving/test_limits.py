@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event
 
-from herding.errors import HerdingError, LimitError, NoNodeError, NotFoundError
+from herding.errors import HerdingError, LimitError, NoNodeError, NotFoundError, StoreError
 from herding.values import (
     Call,
     Chunk,
+    Delta,
+    Done,
     HistoryFilter,
     Limit,
     Message,
@@ -21,10 +25,13 @@ from herding.values import (
     Parameters,
     Principal,
     Request,
+    Started,
     Usage,
 )
+from tests.support.database import held_writer
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding
 from tests.support.nodes import Scripted, echo
+from tests.support.until import until
 
 SAY = Request("say")
 
@@ -71,6 +78,44 @@ async def test_tokens_are_reserved_before_and_settled_after(place: Place) -> Non
         await place.orchestrator.pipeline.run(small, who)
     [use] = await place.store.usage(who.id, who.limits)
     assert use.used == 5 * (4 + 4)
+
+
+@pytest.mark.one_database
+async def test_a_stream_passes_nothing_on_before_its_request_counts(tmp_path: Path) -> None:
+    who, node = limited(Limit("request", 1, 100)), Scripted("n", ["one ", "two"])
+    async with herding(tmp_path, node) as place:
+        pipeline = place.orchestrator.pipeline
+        await pipeline.run(SAY, who)  # from here on the use of the limit is known
+        async with aclosing(pipeline.stream(SAY, who)) as events:
+            with held_writer(place.store):
+                assert isinstance(await anext(events), Started)
+                delta = asyncio.ensure_future(anext(events))
+                await until(lambda: len(node.calls) == 2)  # the node is called meanwhile
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not delta.done()
+            assert isinstance(await delta, Delta)
+            assert [type(event) async for event in events] == [Delta, Done]
+
+
+@pytest.mark.one_database
+async def test_a_request_that_cannot_be_entered_ends_its_call_of_the_node(tmp_path: Path) -> None:
+    who, node = limited(Limit("request", 1, 100)), Scripted("n", ["one"], ends=False)
+    async with herding(tmp_path, Scripted("first", ["one"], models=["other"]), node) as place:
+        pipeline = place.orchestrator.pipeline
+        await pipeline.run(replace(SAY, model="other"), who)
+        event.listen(place.store._writer._engine, "begin", read_only)
+        with pytest.raises(StoreError, match="read-only"):
+            _ = [step async for step in pipeline.stream(SAY, who)]
+        assert (len(node.calls), node.open) == (1, 0)
+        with pytest.raises(StoreError, match="read-only"):  # it fails now: the node is not even called
+            await pipeline.run(SAY, who)
+        assert len(node.calls) == 1
+
+
+def read_only(connection: Connection) -> None:
+    """Let nothing be written."""
+    connection.exec_driver_sql("PRAGMA query_only = ON")
 
 
 async def test_what_is_used_counts_after_a_restart(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ async def test_without_a_model_the_bundled_specialist_serves_only_if_there_is_no
         assert models == {"general"}
         named = await place.orchestrator.pipeline.run(replace(request, model=SPECIALIST), ADMIN)
         assert named.model == SPECIALIST
+        assert str(named.reason).endswith(" is the less busy of its 2 nodes")
     async with herding(tmp_path / "alone", echo("local", SPECIALIST)) as place:
         assert (await place.orchestrator.pipeline.run(request, ADMIN)).model == SPECIALIST
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import inspect
 import os
 import sqlite3
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 import herding
 from herding.store import Store, sqlite
 from herding.values import Outcome
-from tests.support.database import new_database, on_each
+from tests.support.database import held_writer, new_database, on_each
 from tests.support.postgres import Server
 
 Make = Callable[..., Outcome]
@@ -104,27 +104,7 @@ def outcome() -> Make:
 @pytest.fixture
 def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
     """Keeps the writer from its next batch, so that all that is queued meanwhile becomes one."""
-
-    @contextmanager
-    def hold() -> Iterator[None]:
-        started, gate = threading.Event(), threading.Event()
-        ended = threading.Event()
-
-        def wait(_: Connection) -> None:
-            started.set()
-            gate.wait(30)
-            ended.set()
-
-        store._writer.call(wait)
-        store._writer._wake()  # else the event loop would, after this
-        assert started.wait(30)
-        try:
-            yield
-            assert not ended.is_set(), "the test waited for the writer that it held"
-        finally:
-            gate.set()
-
-    return hold
+    return partial(held_writer, store)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from herding.errors import StoreError
 from herding.store import Store, sqlite
 from herding.store.sqlite import journal_mode
 from herding.values import Attempt, HistoryFilter
+from tests.support.database import reserve
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -52,7 +53,7 @@ async def test_a_read_only_database_is_survived(store: Store, outcome, at_begin)
     with pytest.raises(StoreError, match="read-only"):
         await store.rate(request_id=outcome(1).request_id, principal="ada", stars=1, at=1)
     with pytest.raises(StoreError, match="read-only"):
-        await store.reserve(outcome(3, status="running"), limits=(), tokens=0)
+        await reserve(store, outcome(3, status="running"), limits=(), tokens=0)
     status = await store.check()
     assert not status.writable
     assert status.problem is not None

@@ -13,6 +13,7 @@ import pytest
 from herding.errors import StoreError
 from herding.store import Store, sqlite
 from herding.values import Attempt, CheckResult, HistoryFilter, Outcome, Parameters, Timings, Usage
+from tests.support.database import reserve
 
 CANARY = "canary"
 
@@ -48,8 +49,11 @@ async def fill(store: Store, rows: list[Outcome]) -> None:
     for start in range(0, len(rows), 7):
         some = rows[start : start + 7]
         for row in some:
-            await store.reserve(
-                Outcome(row.request_id, row.principal, row.prompt, row.created_at, input=row.input), limits=(), tokens=0
+            await reserve(
+                store,
+                Outcome(row.request_id, row.principal, row.prompt, row.created_at, input=row.input),
+                limits=(),
+                tokens=0,
             )
         await asyncio.gather(*(store.finish(row) for row in some))
 
@@ -212,7 +216,9 @@ async def test_texts_that_moved_between_pages_are_gone_too(store: Store, path: P
     rows = [outcome(chance.getrandbits(62), **told(n, chance.randint(1, 200))) for n in range(150)]
     running = []
     for row in rows:
-        await store.reserve(Outcome(row.request_id, row.principal, row.prompt, 1, input=row.input), limits=(), tokens=0)
+        await reserve(
+            store, Outcome(row.request_id, row.principal, row.prompt, 1, input=row.input), limits=(), tokens=0
+        )
         running.append(row)
         if len(running) > 20:
             await store.finish(running.pop(chance.randrange(20)))

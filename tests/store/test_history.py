@@ -8,6 +8,7 @@ import pytest
 
 from herding.store import Facets, Store
 from herding.values import HistoryCount, HistoryFilter, HistorySort, SortName, Timings, Usage
+from tests.support.database import reserve
 
 
 async def listed(store: Store, *, viewer: str = "ada", offset: int = 0, limit: int = 100, **where: Any) -> list[int]:
@@ -143,7 +144,7 @@ async def test_a_search_goes_through_all_windows(store: Store, outcome, monkeypa
 
 async def test_writes_go_on_while_an_export_waits_for_its_consumer(store: Store, outcome) -> None:
     for number in range(1_200):
-        await store.reserve(outcome(number), limits=(), tokens=0)
+        await reserve(store, outcome(number), limits=(), tokens=0)
     await store.check()  # anything that waits for the writer
     seen = []
     async for entry in store.export(HistoryFilter(), viewer="ada"):

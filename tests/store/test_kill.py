@@ -30,7 +30,7 @@ async def caller(store, name):
         request_id = f"{name}-{number}"
         tries = (Attempt(1, "n", "m", 1, 1.0),)
         outcome = Outcome(request_id, "ada", "p", time.time_ns(), status="running", answer="x" * random.randrange(3000))
-        await store.reserve(outcome, limits=(), tokens=0)
+        await (await store.admit(outcome, limits=(), tokens=0))
         await store.finish(Outcome(request_id, "ada", "p", 1, status="succeeded", answer="done", attempts=tries))
         say("row", request_id)
         if number % 3 == 0:
@@ -41,7 +41,7 @@ async def caller(store, name):
 async def child(round):
     store = await Store.open(url)
     say("open", str(round))
-    await store.reserve(Outcome(f"hangs-{round}", "ada", "p", 1), limits=(), tokens=0)
+    await (await store.admit(Outcome(f"hangs-{round}", "ada", "p", 1), limits=(), tokens=0))
     await asyncio.gather(*(caller(store, f"{round}-{who}") for who in range(6)))
 
 

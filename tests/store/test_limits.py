@@ -9,15 +9,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from herding.errors import LimitError, StoreError
-from herding.store import Store
+from herding.store import Store, headroom
+from herding.store.headroom import MOST_WAITING
 from herding.store.ledger import LONGEST
 from herding.store.tables import ledger
 from herding.values import Limit, LimitUse, Outcome, Usage
+from tests.support.database import reserve
 
 HOUR = 3_600_000
 START = 1_700_000_000_000
@@ -63,7 +65,7 @@ def tokens(number: int, hours: float = 1) -> Limit:
 
 async def admitted(store: Store, row: Outcome, *limits: Limit, tokens: int = 0) -> bool:
     try:
-        await store.reserve(row, limits=limits, tokens=tokens)
+        await reserve(store, row, limits=limits, tokens=tokens)
     except LimitError:
         return False
     return True
@@ -81,7 +83,7 @@ async def statuses(store: Store, *rows: Outcome) -> list[str | None]:
 
 async def test_a_reservation_is_a_running_row_and_an_entry(store: Store, outcome) -> None:
     row = outcome(1, status="running", input="hello")
-    await store.reserve(row, limits=[requests(1), tokens(50)], tokens=50)
+    await reserve(store, row, limits=[requests(1), tokens(50)], tokens=50)
     entry = await store.entry(row.request_id, viewer="ada", owner="ada")
     assert entry is not None
     assert entry.outcome == row
@@ -109,11 +111,11 @@ async def test_an_entry_counts_until_just_before_its_interval_is_over(store: Sto
 async def test_retry_after_is_exact_to_the_millisecond(store: Store, outcome, clock: Clock) -> None:
     for number, (at, used) in enumerate([(0, 10), (500, 20), (500, 5), (900, 60)]):
         clock.now = START + at
-        await store.reserve(outcome(number), limits=[tokens(100)], tokens=used)
+        await reserve(store, outcome(number), limits=[tokens(100)], tokens=used)
     clock.now = START + 1_000
     for wanted, leaves in ((6, 0), (15, 0), (16, 500), (40, 500), (41, 900), (100, 900)):
         with pytest.raises(LimitError) as refused:
-            await store.reserve(outcome(10), limits=[tokens(100)], tokens=wanted)
+            await reserve(store, outcome(10), limits=[tokens(100)], tokens=wanted)
         assert refused.value.retry_after == (leaves + HOUR - 1_000) / 1000
     clock.now = START + 500 + HOUR - 1
     assert not await admitted(store, outcome(10), tokens(100), tokens=40)
@@ -123,14 +125,14 @@ async def test_retry_after_is_exact_to_the_millisecond(store: Store, outcome, cl
 
 async def test_all_limits_must_allow_it_and_the_longest_wait_is_named(store: Store, outcome, clock: Clock) -> None:
     limits = [requests(2, hours=1), tokens(100, hours=24), requests(100, hours=48)]
-    await store.reserve(outcome(1), limits=limits, tokens=60)
+    await reserve(store, outcome(1), limits=limits, tokens=60)
     clock.now += HOUR // 2
-    await store.reserve(outcome(2), limits=limits, tokens=40)
+    await reserve(store, outcome(2), limits=limits, tokens=40)
     with pytest.raises(LimitError, match=r"2 of 2 requests in 1 hour used\. Try again in 30 minutes") as refused:
-        await store.reserve(outcome(3), limits=limits, tokens=0)
+        await reserve(store, outcome(3), limits=limits, tokens=0)
     assert refused.value.retry_after == 1_800
     with pytest.raises(LimitError, match=r"100 of 100 tokens in 1 day used, and .* 1 token\..*23\.5 hours") as refused:
-        await store.reserve(outcome(3), limits=limits, tokens=1)
+        await reserve(store, outcome(3), limits=limits, tokens=1)
     assert refused.value.retry_after == 23.5 * 3600
     clock.now += HOUR // 2
     assert await admitted(store, outcome(3), *limits)
@@ -139,10 +141,10 @@ async def test_all_limits_must_allow_it_and_the_longest_wait_is_named(store: Sto
 
 async def test_what_can_never_fit_says_so(store: Store, outcome) -> None:
     with pytest.raises(LimitError, match=r"alone is larger .* 5,000 of 100 tokens in 2 hours.*max_tokens") as refused:
-        await store.reserve(outcome(1), limits=[tokens(100, hours=2)], tokens=5_000)
+        await reserve(store, outcome(1), limits=[tokens(100, hours=2)], tokens=5_000)
     assert refused.value.retry_after == 7_200
     with pytest.raises(LimitError, match="alone is larger"):
-        await store.reserve(outcome(1), limits=[requests(0)], tokens=0)
+        await reserve(store, outcome(1), limits=[requests(0)], tokens=0)
     assert await entries(store) == []
 
 
@@ -158,10 +160,10 @@ async def test_a_clock_that_goes_back_frees_nothing(store: Store, outcome, clock
     assert await admitted(store, outcome(2), requests(2))
     assert await entries(store) == [(0, 0, False)] * 2  # the second is not entered before the first
     with pytest.raises(LimitError) as refused:
-        await store.reserve(outcome(3), limits=[requests(2)], tokens=0)
+        await reserve(store, outcome(3), limits=[requests(2)], tokens=0)
     assert refused.value.retry_after == 6 * 3_600  # on the clock as it goes now
     assert (await store.usage("ada", [requests(2)]))[0].used == 2
-    await store.reserve(outcome(4), limits=(), tokens=0)
+    await reserve(store, outcome(4), limits=(), tokens=0)
     assert (await entries(store))[-1][0] == 0
     clock.now += 6 * HOUR
     assert await admitted(store, outcome(5), requests(2))
@@ -169,7 +171,7 @@ async def test_a_clock_that_goes_back_frees_nothing(store: Store, outcome, clock
 
 @pytest.mark.parametrize("status", ["succeeded", "partial", "failed", "cancelled", "abandoned"])
 async def test_every_ending_settles_what_was_used(store: Store, outcome, status: str) -> None:
-    await store.reserve(outcome(1), limits=[tokens(1_000)], tokens=1_000)
+    await reserve(store, outcome(1), limits=[tokens(1_000)], tokens=1_000)
     assert not await admitted(store, outcome(2), tokens(1_000), tokens=1)
     await store.finish(outcome(1, status=status, usage=Usage(30, 12)))
     assert await entries(store) == [(0, 42, True)]
@@ -178,8 +180,9 @@ async def test_every_ending_settles_what_was_used(store: Store, outcome, status:
     assert (await entries(store))[1][1:] == (0, True)
 
 
+@pytest.mark.usefixtures("most_waiting")
 async def test_more_may_be_used_than_was_reserved(store: Store, outcome) -> None:
-    await store.reserve(outcome(1), limits=[tokens(100)], tokens=10)
+    await reserve(store, outcome(1), limits=[tokens(100)], tokens=10)
     await store.finish(outcome(1, usage=Usage(200, 300)))
     assert not await admitted(store, outcome(2), tokens(100))
     assert await store.usage("ada", [tokens(100)]) == (LimitUse(tokens(100), 500, START + HOUR),)
@@ -193,9 +196,9 @@ async def test_a_request_without_entry_can_end(store: Store, outcome) -> None:
 async def test_usage_tells_when_some_comes_back(store: Store, outcome, clock: Clock) -> None:
     limits = [requests(5), tokens(100), tokens(100, hours=0.5), requests(5, hours=0.5)]
     assert await store.usage("ada", limits) == tuple(LimitUse(limit, 0) for limit in limits)
-    await store.reserve(outcome(1), limits=(), tokens=0)
+    await reserve(store, outcome(1), limits=(), tokens=0)
     clock.now += HOUR * 3 // 4
-    await store.reserve(outcome(2), limits=(), tokens=7)
+    await reserve(store, outcome(2), limits=(), tokens=7)
     clock.now += 1
     assert await store.usage("ada", limits) == (
         LimitUse(limits[0], 2, START + HOUR),
@@ -214,6 +217,13 @@ async def test_entries_of_one_batch_see_each_other(store: Store, outcome, busy_w
     assert len(commits) == 2  # the one that held the writer, and the batch
 
 
+@pytest.fixture(params=[MOST_WAITING, 1], ids=["a few at once", "all at once"])
+def most_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The share of a limit that is admitted before the commit: small, or all of it."""
+    monkeypatch.setattr(headroom, "MOST_WAITING", request.param)
+
+
+@pytest.mark.usefixtures("most_waiting")
 async def test_fifty_callers_get_exactly_ten(store: Store, outcome, clock: Clock) -> None:
     for attempt in range(20):
         rows = [outcome(attempt * 100 + number, status="running") for number in range(50)]
@@ -225,21 +235,20 @@ async def test_fifty_callers_get_exactly_ten(store: Store, outcome, clock: Clock
 
 
 async def test_a_cancelled_caller_takes_nothing(store: Store, outcome, busy_writer) -> None:
-    for limits in ([requests(1)], []):
-        with busy_writer():
-            call = asyncio.ensure_future(store.reserve(outcome(1, status="running"), limits=limits, tokens=5))
-            await asyncio.sleep(0)
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-        await store.check()  # anything that waits for the writer
-        assert await entries(store) == []
-        assert await statuses(store, outcome(1)) == [None]
+    with busy_writer():
+        call = asyncio.ensure_future(reserve(store, outcome(1, status="running"), limits=[requests(1)], tokens=5))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    await store.check()  # anything that waits for the writer
+    assert await entries(store) == []
+    assert await statuses(store, outcome(1)) == [None]
 
 
 async def test_a_cancelled_caller_keeps_the_row_it_finished(store: Store, outcome, busy_writer) -> None:
     with busy_writer():
-        call = asyncio.ensure_future(store.reserve(outcome(1, status="running"), limits=[requests(1)], tokens=5))
+        call = asyncio.ensure_future(reserve(store, outcome(1, status="running"), limits=[requests(1)], tokens=5))
         await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -260,7 +269,7 @@ async def test_nothing_is_admitted_where_nothing_can_be_written(store: Store, ou
     at_begin("PRAGMA query_only = ON")
     for limits in ([requests(1)], []):
         with pytest.raises(StoreError, match="read-only"):
-            await store.reserve(outcome(1), limits=limits, tokens=1)
+            await reserve(store, outcome(1), limits=limits, tokens=1)
     at_begin("PRAGMA query_only = OFF")
     assert await admitted(store, outcome(1), requests(1))
 
@@ -278,7 +287,7 @@ async def test_old_entries_are_pruned_and_young_ones_never(
     monkeypatch.setattr("herding.store.ledger.PRUNE_CHUNK", 3)
     for number in range(20):
         clock.now = START + number * HOUR
-        await store.reserve(outcome(number, principal="ada" if number % 4 else "bob"), limits=(), tokens=1)
+        await reserve(store, outcome(number, principal="ada" if number % 4 else "bob"), limits=(), tokens=1)
     clock.now = START + LONGEST + 12 * HOUR
     assert await store.prune(before=START + 10 * HOUR) == 10
     assert await store.prune(before=START + 10 * HOUR) == 0
@@ -286,9 +295,16 @@ async def test_old_entries_are_pruned_and_young_ones_never(
     assert [at for at, _tokens, _settled in await entries(store)] == [number * HOUR for number in range(12, 20)]
 
 
+async def test_what_is_pruned_does_not_count_any_more(store: Store, outcome, clock: Clock) -> None:
+    assert await admitted(store, outcome(1), requests(1))
+    clock.now += LONGEST + HOUR
+    assert await store.prune(before=clock.now) == 1
+    assert await admitted(store, outcome(2), requests(1))
+
+
 async def test_two_processes_share_a_limit(url: str, outcome, clock: Clock) -> None:
     limits = [requests(20), tokens(1_000)]
-    async with opened(url, clock) as one, opened(url, clock, beside_app=True) as other:
+    async with opened(url, clock, beside_app=True) as one, opened(url, clock, beside_app=True) as other:
         for number in range(0, 20, 2):
             assert await admitted(one, outcome(number), *limits, tokens=90)
             assert await admitted(other, outcome(number + 1), *limits, tokens=5)
@@ -306,7 +322,10 @@ async def test_two_processes_share_a_limit(url: str, outcome, clock: Clock) -> N
 
 
 @pytest.mark.sqlite
-async def test_a_sum_is_moved_along_and_never_made_again(store: Store, outcome, clock: Clock) -> None:
+async def test_a_sum_is_moved_along_and_never_made_again(
+    store: Store, outcome, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headroom, "MOST_WAITING", 0)  # each request asks the ledger
     seen: list[str] = []
     event.listen(store._writer._engine, "before_execute", lambda _c, statement, *_: seen.append(str(statement)))
     for number in range(50):
@@ -323,7 +342,7 @@ async def test_a_sum_is_moved_along_and_never_made_again(store: Store, outcome, 
 async def test_an_entry_that_is_taken_back_leaves_its_sum(store: Store, outcome, busy_writer) -> None:
     assert await admitted(store, outcome(1), requests(2))
     with busy_writer():
-        call = asyncio.ensure_future(store.reserve(outcome(2), limits=[requests(2)], tokens=5))
+        call = asyncio.ensure_future(reserve(store, outcome(2), limits=[requests(2)], tokens=5))
         await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -385,7 +404,8 @@ class Model:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@pytest.mark.usefixtures("most_waiting")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some_limits, st.lists(steps, max_size=15))
 async def test_the_window_is_as_the_rule_says(
     limits: list[Limit], found: list[tuple[int, str, int, int | None]]
@@ -402,12 +422,12 @@ async def test_the_window_is_as_the_rule_says(
                 row = Outcome(str(number), who, "p", clock.now)
                 if not model.allows(who, wanted, now):
                     with pytest.raises(LimitError) as refused:
-                        await store.reserve(row, limits=limits, tokens=wanted)
+                        await reserve(store, row, limits=limits, tokens=wanted)
                     wait = model.waits(who, wanted, clock.now)
                     assert wait is None or refused.value.retry_after == wait / 1000
                     assert (wait is None) == ("alone" in refused.value.message)
                     continue
-                await store.reserve(row, limits=limits, tokens=wanted)
+                await reserve(store, row, limits=limits, tokens=wanted)
                 model.entries[who].append([now, wanted])
                 if used is not None:
                     await store.finish(Outcome(str(number), who, "p", 1, status="succeeded", usage=Usage(0, used)))

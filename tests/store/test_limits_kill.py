@@ -11,6 +11,7 @@ import pytest
 from herding.errors import LimitError
 from herding.store import Store
 from herding.values import Limit, Outcome
+from tests.support.database import reserve
 
 ALLOWED = 40
 LIMIT = Limit("request", 24, ALLOWED)
@@ -19,19 +20,20 @@ LIVES = 5
 
 NURSERY = """
 import asyncio, os, random, signal, sys
-from herding.store import Store
+from herding.store import Store, headroom
 from herding.values import Limit, Outcome
 
 url, allowed, lives = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 
 async def child(life, heard):
+    headroom.MOST_WAITING = life % 2  # every other life admits before the commit, up to the limit
     store = await Store.open(url)
     limits = [Limit("request", 24, allowed)]
 
     async def call(number):
         await asyncio.sleep(random.uniform(0, 0.2))
-        await store.reserve(Outcome(f"{life}-{number}", "ada", "p", 1), limits=limits, tokens=7)
+        await (await store.admit(Outcome(f"{life}-{number}", "ada", "p", 1), limits=limits, tokens=7))
         os.write(heard, b"admitted\\n")
 
     await asyncio.gather(*(call(number) for number in range(50)), return_exceptions=True)
@@ -70,7 +72,7 @@ async def test_a_limit_holds_over_kill(url: str, environment: dict[str, str]) ->
 
     async def admitted(number: int) -> bool:
         try:
-            await store.reserve(Outcome(str(number), "ada", "p", 1), limits=[LIMIT], tokens=0)
+            await reserve(store, Outcome(str(number), "ada", "p", 1), limits=[LIMIT], tokens=0)
         except LimitError:
             return False
         return True

@@ -30,6 +30,7 @@ from herding.store.rows import request_row
 from herding.store.sqlite import journal_mode
 from herding.store.tables import Base
 from herding.values import Attempt, CheckResult, HistoryFilter, PromptVersion, User
+from tests.support.database import reserve
 
 ROOT = Path(herding.__file__).parents[1]
 
@@ -241,7 +242,7 @@ async def test_a_second_app_is_refused_and_leaves_running_requests_alone(
         "asyncio.run(Store.open(sys.argv[1]))"
     )
     store = await Store.open(url)
-    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running"), limits=(), tokens=0)
     second = await asyncio.to_thread(run_script, script, url, environment)
     assert second.returncode == 1
     assert f"Another Herding process uses the database {path}" in second.stderr
@@ -308,7 +309,7 @@ async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
 
 async def test_what_ran_when_the_app_died_is_interrupted(url: str, outcome) -> None:
     store = await Store.open(url)
-    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running"), limits=(), tokens=0)
     await store.finish(outcome(2))
     await store.close()
     store = await Store.open(url)

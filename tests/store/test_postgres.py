@@ -21,6 +21,7 @@ from herding.store.tables import Base
 from herding.values import HistoryFilter, Limit, User
 from tests.store.test_kill import assert_acknowledged, run_nursery
 from tests.support import postgres
+from tests.support.database import reserve
 from tests.support.postgres import Server
 
 pytestmark = pytest.mark.postgres
@@ -175,7 +176,7 @@ async def test_two_processes_agree_on_a_limit(postgres_url: str, outcome) -> Non
     stores = [await Store.open(postgres_url), await Store.open(postgres_url, beside_app=True)]
     limit = Limit("request", 1, 10)
     tries = [
-        stores[number % 2].reserve(outcome(number, status="running"), limits=[limit], tokens=5) for number in range(40)
+        reserve(stores[number % 2], outcome(number, status="running"), limits=[limit], tokens=5) for number in range(40)
     ]
     ends = await asyncio.gather(*tries, return_exceptions=True)
     assert [type(end) for end in ends].count(type(None)) == 10

@@ -13,6 +13,7 @@ import pytest
 
 from herding.store import Store
 from herding.values import HistoryFilter
+from tests.support.database import reserve
 from tests.support.postgres import Server
 
 pytestmark = pytest.mark.postgres
@@ -29,7 +30,7 @@ from herding.values import Outcome
 
 async def run():
     store = await Store.open(sys.argv[1])
-    await store.reserve(Outcome(sys.argv[2], "ada", "p", 1, status="running"), limits=(), tokens=0)
+    await (await store.admit(Outcome(sys.argv[2], "ada", "p", 1, status="running"), limits=(), tokens=0))
     print("runs", flush=True)
     sys.stdin.readline()
     await store.finish(Outcome(sys.argv[2], "ada", "p", 1, status="succeeded"))
@@ -75,7 +76,7 @@ async def test_a_process_that_starts_leaves_the_requests_of_the_living_alone(pos
 async def test_a_process_that_runs_notices_the_death_of_another(postgres_url: str, outcome) -> None:
     store = await Store.open(postgres_url)
     with other_process(postgres_url, "a") as other:
-        await store.reserve(outcome(1, request_id="own", status="running"), limits=(), tokens=0)
+        await reserve(store, outcome(1, request_id="own", status="running"), limits=(), tokens=0)
         await store.stay_present()
         assert await statuses(store) == {"own": "running", "a": "running"}
         other.kill()
@@ -91,7 +92,7 @@ async def test_a_process_that_runs_notices_the_death_of_another(postgres_url: st
 async def test_a_process_that_lost_its_connection_is_present_again(postgres_server: Server, outcome) -> None:
     url = postgres_server.create()
     store = await Store.open(url)
-    await store.reserve(outcome(1, request_id="own", status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(1, request_id="own", status="running"), limits=(), tokens=0)
     postgres_server.sql(CUT, url.partition("@/")[2].partition("?")[0])
     await store.stay_present()
     other = await Store.open(url)

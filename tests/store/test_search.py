@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 
 from herding.store import Store, search, search_index
 from herding.values import Choice, HistoryFilter
+from tests.support.database import reserve
 
 MINUTE = 60_000
 
@@ -139,17 +140,33 @@ async def test_erased_texts_are_found_no_more(store: Store, outcome) -> None:
 
 
 async def test_a_request_without_an_end_is_found(store: Store, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     assert await found(store, "BEGUN") == [1]
 
 
 async def test_what_was_interrupted_is_indexed_too(store: Store, url: str, outcome) -> None:
-    await store.reserve(outcome(1, status="running", input="begun"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running", input="begun"), limits=(), tokens=0)
     await store.close()
     again = await Store.open(url)
     assert await again.index() == 1
     assert await found(again, "the app stopped") == [1]
     await again.close()
+
+
+async def test_long_texts_are_indexed_a_few_at_a_time(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "BATCH_CHARS", 100)
+    for number in range(4):
+        await store.finish(outcome(number, input=f"long {number} " * 20, answer=f"answer {number}"))
+    for number in range(4, 10):
+        await store.finish(outcome(number, input=f"short {number}"))
+    batches = []
+    while taken := await store._writer.call(search_index.index_batch):
+        batches.append(taken)
+    assert batches == [6, 1, 1, 1, 1]
+    assert await found(store, "long 2") == [2]
+    await store.finish(outcome(11, input="long 11 " * 20))
+    await store.finish(outcome(12, input="long 12 " * 20))
+    assert await store.index() == 2
 
 
 @pytest.mark.sqlite

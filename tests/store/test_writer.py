@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Connection
 
 from herding.errors import NotFoundError, StoreError, UserError
-from herding.store import Store
+from herding.store import Store, writer
 from herding.store.writer import Batch
 from herding.values import Attempt, HistoryFilter
+from tests.support.database import reserve
 
 NORMAL, FULL = 1, 2
 
@@ -24,7 +25,7 @@ async def ids(store: Store) -> set[str]:
 
 
 async def test_finish_replaces_the_running_row(store: Store, outcome) -> None:
-    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running"), limits=(), tokens=0)
     tries = (Attempt(1, "a", "m", 5, 1.5, "node_timeout", "slow"), Attempt(2, "b", "m", 7, 2.5))
     final = outcome(1, answer="hello", node="b", attempts=tries)
     await store.finish(final)
@@ -33,7 +34,7 @@ async def test_finish_replaces_the_running_row(store: Store, outcome) -> None:
 
 
 async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, outcome, busy_writer) -> None:
-    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(1, status="running"), limits=(), tokens=0)
     await store.check()  # anything that waits for the writer
     entry = await store.entry(outcome(1).request_id, viewer="ada", owner=None)
     assert entry is not None
@@ -41,10 +42,10 @@ async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, ou
     with busy_writer():
         final = asyncio.ensure_future(store.finish(outcome(2)))
         await asyncio.sleep(0)
-        begun = asyncio.ensure_future(store.reserve(outcome(2, status="running"), limits=(), tokens=0))
+        begun = asyncio.ensure_future(reserve(store, outcome(2, status="running"), limits=(), tokens=0))
         await asyncio.sleep(0)
     await asyncio.gather(final, begun)
-    await store.reserve(outcome(2, status="running"), limits=(), tokens=0)
+    await reserve(store, outcome(2, status="running"), limits=(), tokens=0)
     await store.check()
     entry = await store.entry(outcome(2).request_id, viewer="ada", owner=None)
     assert entry is not None
@@ -52,7 +53,7 @@ async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, ou
 
 
 async def test_a_caller_without_limits_waits_only_while_the_database_fails(store: Store, outcome, at_begin) -> None:
-    beginning = store.begin(outcome(1, status="running"), tokens=5)
+    beginning = store.admit(outcome(1, status="running"), limits=(), tokens=5)
     with pytest.raises(StopIteration):  # it ends without waiting once
         beginning.send(None)
     await store.check()  # anything that waits for the writer
@@ -61,12 +62,25 @@ async def test_a_caller_without_limits_waits_only_while_the_database_fails(store
     with pytest.raises(StoreError):
         await store.finish(outcome(2))
     with pytest.raises(StoreError):
-        await store.begin(outcome(3, status="running"), tokens=5)
+        await store.admit(outcome(3, status="running"), limits=(), tokens=5)
     at_begin("SELECT 1")
     await store.finish(outcome(2))
-    await store.begin(outcome(3, status="running"), tokens=5)
+    await store.admit(outcome(3, status="running"), limits=(), tokens=5)
     await store.check()
     assert len(await ids(store)) == 3
+
+
+async def test_what_nobody_waits_for_is_written_with_the_next_job_or_soon_by_itself(
+    store: Store, commits: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    await store._writer.add(lambda _batch: written.append(1), awaited=False)
+    assert (written, len(commits)) == ([1], 1)
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 3600)
+    first = store._writer.add(lambda _batch: written.append(2), awaited=False)
+    second = store._writer.add(lambda _batch: written.append(3))
+    await asyncio.gather(first, second)
+    assert (written, len(commits)) == ([1, 2, 3], 2)
 
 
 async def test_many_callers_share_few_commits(store: Store, outcome, busy_writer, commits: list[object]) -> None:
@@ -112,7 +126,7 @@ async def test_a_score_may_ride_with_its_own_request(store: Store, outcome, busy
     with busy_writer():
         rated = asyncio.ensure_future(store.rate(request_id=outcome(1).request_id, principal="ada", stars=3, at=1))
         await asyncio.sleep(0)
-        begun = asyncio.ensure_future(store.reserve(outcome(1, status="running"), limits=(), tokens=0))
+        begun = asyncio.ensure_future(reserve(store, outcome(1, status="running"), limits=(), tokens=0))
         await asyncio.sleep(0)
     assert (await rated).stars == 3
     await begun
@@ -132,7 +146,7 @@ async def test_the_row_of_a_cancelled_caller_lands(store: Store, outcome, busy_w
 async def test_close_writes_what_is_queued_and_then_refuses(url: str, outcome) -> None:
     store = await Store.open(url)
     for number in range(50):
-        await store.reserve(outcome(number, status="running"), limits=(), tokens=0)
+        await reserve(store, outcome(number, status="running"), limits=(), tokens=0)
     await store.close()
     with pytest.raises(StoreError, match="closed"):
         await store.finish(outcome(99))

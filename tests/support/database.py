@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import Connection
 
 from herding.store import Store, sqlite
+from herding.values import Limit, Outcome
 from tests.support.postgres import Server
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -82,3 +86,29 @@ def _migrated() -> bytes:
 
 async def _open_once(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
+
+
+async def reserve(store: Store, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, **more: Any) -> None:
+    """Admit a request and wait until its entry is committed."""
+    await (await store.admit(outcome, limits=limits, tokens=tokens, **more))
+
+
+@contextmanager
+def held_writer(store: Store) -> Iterator[None]:
+    """Keep the writer of a store from its next batch."""
+    started, gate = threading.Event(), threading.Event()
+    ended = threading.Event()
+
+    def wait(_: Connection) -> None:
+        started.set()
+        gate.wait(30)
+        ended.set()
+
+    store._writer.call(wait)
+    store._writer._wake()  # else the event loop would, after this
+    assert started.wait(30)
+    try:
+        yield
+        assert not ended.is_set(), "the test waited for the writer that it held"
+    finally:
+        gate.set()

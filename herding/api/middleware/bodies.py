@@ -46,7 +46,8 @@ REFUSED_PER_MINUTE = 120
 BYTES_PER_UNIT = 50_000
 """A refused request of a guest counts one unit, and one more for each of these that were parsed."""
 
-_REFUSED = frozenset({400, 413, 422})
+_REFUSED = frozenset({400, 413, 415, 422})
+_COMPRESSED = Problem(415, "refused", "Send the request body without compression and without Content-Encoding.")
 
 
 class _TooLarge(Exception):
@@ -91,6 +92,8 @@ class BodiesMiddleware:
             except LimitError as error:
                 return _refuse(scope, receive, send, problem_of(error))
             send = self._counting(send, address, int(length) if length and length.isdigit() else 0)
+        if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+            return _refuse(scope, receive, send, _COMPRESSED)
         most = self._limit(scope, who)
         if length is not None:
             if not (length.isdigit() and int(length) <= most):

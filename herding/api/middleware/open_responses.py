@@ -1,7 +1,4 @@
-"""Open responses: their security headers, and a definite end of each, early if its caller is logged out.
-
-Writes from pages of other origins are refused before anything else.
-"""
+"""Open responses: their security headers, and a definite end of each, early if its caller is logged out."""
 
 from __future__ import annotations
 
@@ -15,8 +12,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.api.http.errors import Problem, problem_of
-from herding.api.http.origins import API_PATHS, OTHER_ORIGIN, SAFE_METHODS, AllowedOrigins
-from herding.api.http.request import Headers, same_origin
+from herding.api.http.origins import API_PATHS
 from herding.api.http.sse import encode_event
 from herding.errors import BROKEN, AuthenticationError, HerdingError, ShuttingDownError
 from herding.people.authenticator import SESSION_ENDED, Authenticator
@@ -157,10 +153,8 @@ class OpenResponseMiddleware:
         *,
         open_responses: OpenResponses | None = None,
         frame_ancestors: Sequence[str] = (),
-        origins: AllowedOrigins | None = None,
     ) -> None:
         self._app = app
-        self._origins = AllowedOrigins() if origins is None else origins
         self._open = OpenResponses() if open_responses is None else open_responses
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
         self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
@@ -168,19 +162,10 @@ class OpenResponseMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] not in ("http", "websocket"):
             return self._app(scope, receive, send)
-        headers = dict(scope["headers"])
         response = _GuardedSend(send, self._headers)
-        if not same_origin(headers) and not self._may_call(scope, headers):
-            return _refuse(scope, response, 403, OTHER_ORIGIN)
         if self._open.stopping:
             return _send_error(scope, response, ShuttingDownError())
         return self._run(scope, receive, response)
-
-    def _may_call(self, scope: Scope, headers: Headers) -> bool:
-        """Return whether a page of another origin may send a request: to read, or if the settings allow it."""
-        if scope["type"] != "http":
-            return False
-        return scope["method"] in SAFE_METHODS or self._origins.may_call(scope["path"], headers)
 
     async def _run(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
         """Run the app; complete the response if the app could not."""

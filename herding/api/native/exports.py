@@ -10,7 +10,7 @@ from typing import Any
 
 from herding.api.http.models import format_instant
 from herding.api.http.spreadsheet import BYTE_ORDER_MARK, csv_line
-from herding.values import NANO, Entry, to_dollars
+from herding.values import NANO, Entry
 
 COLUMNS = (
     "request_id",
@@ -78,7 +78,7 @@ def flatten(entry: Entry) -> dict[str, Any]:
     row["created_at"] = format_instant(row["created_at"])
     row["variables"] = dict(row["variables"])
     row["parameters"] = entry.outcome.parameters.given()
-    row["cost"] = None if entry.outcome.cost is None else to_dollars(entry.outcome.cost)
+    row["cost"] = entry.outcome.dollars
     row["ratings"] = ratings(entry)
     row["references"] = None if row["references"] is None else list(row["references"])
     return {column: row[column] for column in COLUMNS}

@@ -206,7 +206,7 @@ class RunPromptResponse(ResponseModel):
             timings=round_timings(outcome.timings),
             checks=outcome.checks,
             routing=RoutingDecision.from_outcome(outcome),
-            cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
+            cost=outcome.dollars,
             reasoning=outcome.reasoning or None,
             refusal=outcome.refusal or None,
             note=outcome.note,

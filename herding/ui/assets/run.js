@@ -106,6 +106,7 @@ class Pane {
       ended: (found) => (ended = found),
       wrong: (found) => found.field && this.shown && showWrong(found),
     };
+    stream.named = (id) => this.shown && setAddress({ run: [...this.ids, id].join("~") }); // a reload shows what came
     this.status.innerHTML = '<div class="status-line"><span class="pulse" aria-hidden="true"></span><span>Sending</span><span class="muted clock" aria-hidden="true"></span></div>';
     showBar();
     try {

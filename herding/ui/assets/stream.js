@@ -17,7 +17,7 @@ const node = (tag, cls, ...children) => {
  * One running response in `box`; `status` is the element of its status line.
  *
  * Streams that come over one connection share its AbortController, `connection`; their events are in `events`, and
- * `tell(id)` stops one of them on the server.
+ * `tell(id)` stops one of them on the server. `named(id)` is called once the request has its id.
  */
 export class Stream {
   constructor(box, status, { connection = null, tell = null } = {}) {
@@ -113,6 +113,7 @@ export class Stream {
 
   #start(id) {
     this.id = id;
+    this.named?.(id);
     if (this.stopped) this.#tell();
   }
 

@@ -182,13 +182,13 @@ def not_saved(message: str) -> Markup:
     return failure("Not saved", message)
 
 
-def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Markup:
-    """Return the conflict with the version `newest` that was saved after version `base`.
+def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None, who: Principal) -> Markup:
+    """Return the conflict with the version `newest` that was saved after version `base`, maybe in another tab.
 
     diff: what the own draft would change of `newest`, None if it does not parse on top of it.
     """
     began = f"Your draft is based on v{base}." if base else "Your draft is a new prompt."
-    author = el("strong", newest.author or "Another user")
+    author = "You" if newest.author == who.id else el("strong", newest.author or "Another user")
     text = el("p", author, f" saved v{newest.number} at ", time_tag(newest.created_at), f". {began} Nothing is lost.")
     note = el("p", "Change note: ", el("q", newest.message)) if newest.message else None
     legend = el("p", f"Your changes, compared with v{newest.number}:", cls="muted")
@@ -198,8 +198,8 @@ def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Marku
     buttons = el(
         "div",
         button("Save my version", id="save-mine", **action("save", hx_vals=vals)),
-        button("Use their version", id="save-theirs", **action("theirs", hx_vals=vals)),
+        button(f"Use v{newest.number}", id="save-theirs", **action("theirs", hx_vals=vals)),
         cls="answers",
     )
-    title = "This prompt was changed by another user"
+    title = f"This prompt has a newer version, v{newest.number}"
     return el("div", panel("warn", title, text, note, details, role="alert"), buttons, id="save-conflict")

@@ -215,7 +215,7 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = head_row("Document", "State", "Chunks", "Size", "", numbers=2)
+    head = head_row("Document", "State", "Chunks", "Size", el("span", "Actions", cls="sr"), numbers=2)
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", head, el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"

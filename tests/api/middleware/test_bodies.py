@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from typing import Any
@@ -46,6 +47,27 @@ async def test_a_guest_may_send_less_than_a_user_and_a_user_most_where_images_go
         assert (refused.status_code, refused.headers["connection"]) == (413, "close")
         assert f"at most {most:,} bytes" in refused.json()["error"]["message"]
         assert (await sender.post(path, content=b"x" * most)).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/api/v1/infer", "/v1/chat/completions", "/api/v1/prompts.zip"])
+async def test_a_compressed_body_is_refused_with_words(api: httpx.AsyncClient, path: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "GZIP"}
+    refused = await api.post(path, content=gzip.compress(b"{}"), headers=headers)
+    assert refused.status_code == 415
+    assert "without compression" in refused.json()["error"]["message"]
+    taken = await api.post("/json", content=b"{}", headers={**headers, "content-encoding": "identity"})
+    assert taken.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b'{"prompt": "\xff"}', "not UTF-8"), (b"[" * 50_000, "too deeply"), (b"9" * 5_000, "too many digits")],
+)
+async def test_why_a_body_cannot_be_parsed(api: httpx.AsyncClient, body: bytes, words: str) -> None:
+    for path in ("/api/v1/infer", "/v1/chat/completions"):
+        refused = await api.post(path, content=body, headers={"content-type": "application/json"})
+        assert refused.status_code == 400
+        assert words in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("field", ["turns", "variables", "raw_inputs"])

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.api.middleware.open_responses import OpenResponseMiddleware, same_origin
+from herding.api.http.request import same_origin
+from herding.api.middleware.heads import HeadMiddleware
 from tests.api.conftest import ADMIN, MAX_BODY
 
 pytestmark = pytest.mark.one_database
@@ -91,7 +92,7 @@ async def test_a_websocket_of_another_origin_is_closed() -> None:
         return {"type": "websocket.connect"}
 
     headers = [(b"host", b"herding.test"), (b"origin", b"https://evil.example")]
-    await OpenResponseMiddleware(app)({"type": "websocket", "headers": headers}, receive, send)  # type: ignore[arg-type]
+    await HeadMiddleware(app)({"type": "websocket", "headers": headers}, receive, send)  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -152,9 +152,19 @@ async def conflicting(desktop: Desktop) -> Form:
     return form
 
 
+async def test_a_conflict_with_another_tab_of_the_same_user_says_so(desktop: Desktop) -> None:
+    first, second = await opened(desktop), await opened(desktop)
+    await second.edit(messages__0__content="second {{text}}")
+    await second.press("save")
+    await first.edit(messages__0__content="first {{text}}")
+    await first.press("save")
+    assert "You saved v2 at" in first
+    assert first["messages.0.content"] == "first {{text}}"
+
+
 async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop) -> None:
     form = await conflicting(desktop)
-    for part in ("changed by another user", "<strong>ada</strong>", "better so", "Your changes, compared with v2"):
+    for part in ("has a newer version, v2", "<strong>ada</strong>", "better so", "Your changes, compared with v2"):
         assert part in form, part
     assert form["messages.0.content"] == "mine {{text}}"
     await form.press("save", over="2")

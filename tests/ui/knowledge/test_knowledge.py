@@ -87,6 +87,7 @@ async def test_counts_follow_and_filled_forms_are_empty_again(desktop: Desktop) 
     await collections.add("docs", [text("a.txt", "Bread is baked.")], ADMIN)
     await index_all(desktop.place.orchestrator)
     followed = await desktop.get("knowledge/collections/docs/documents")
+    assert not re.search(r"<th[^>]*></th>", followed.html)
     assert re.search('id="knowledge-facts" hx-swap-oob="true">1 document · 1 chunk', followed.html)
     assert 'id="knowledge-collections" hx-swap-oob="true"' in followed
     assert "knowledge-new" not in followed

@@ -66,7 +66,7 @@ class SaveRoutes(Editor):
             diff = await self._orchestrator.drafts.diff(edited.key, error.newest, who, shown=displayed)
         except HerdingError:  # the draft does not parse on top of the new version
             diff = None
-        return saving.conflict(version, edited.base, diff)
+        return saving.conflict(version, edited.base, diff, who)
 
     @fragment("POST", "/theirs", SAVE)
     async def theirs(self, call: Call) -> Reply:
