@@ -1,6 +1,7 @@
-"""Finds a Chromium for the browser tests; `python -m tests.browser` installs one if there is none.
+"""Finds a Chromium for the browser tests; `python -m tests.browser` installs one.
 
-Only the distribution's own package is used, and only where the package manager may be run.
+Its headless shell is the same browser without windows, and takes half the time of a processor for the same tests. Only
+the distribution's own packages are used, and only where the package manager may be run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SHELL = "chromium-headless-shell"
+NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -30,17 +32,20 @@ def find() -> str | None:
 
 
 def install() -> None:
-    """Install the distribution's Chromium, where this user may."""
+    """Install the distribution's headless shell where this user may, and Chromium where there is no shell."""
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         return
     quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
     subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=False, **quiet)
+    for package in (SHELL, "chromium"):
+        if find() is None or package == SHELL:
+            command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+            subprocess.run(command, check=False, **quiet)
 
 
 def main() -> int:
     """Exit status 1 only where continuous integration has no browser."""
-    if find() is None:
+    if shutil.which(SHELL) is None and "HERDING_TEST_BROWSER" not in os.environ:
         install()
     if found := find():
         sys.stdout.write(f"Browser tests use {found}\n")

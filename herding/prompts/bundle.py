@@ -58,11 +58,16 @@ def unpack(data: bytes) -> list[BundleEntry]:
             _refuse_hostile(entries)
             found: list[BundleEntry] = []
             for entry in entries:
-                if not entry.is_dir() and entry.filename.endswith(SUFFIXES):
+                if not entry.is_dir() and entry.filename.endswith(SUFFIXES) and not _is_foreign(entry.filename):
                     found += _prompts(entry.filename, _content(bundle, entry))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise _error(f"it is not a valid zip file ({error})") from None
     return found
+
+
+def _is_foreign(name: str) -> bool:
+    """Return whether a file belongs to other programs, as hidden ones do and those that macOS adds to a zip."""
+    return any(part.startswith((".", "__MACOSX")) and part != "." for part in name.split("/"))
 
 
 def _refuse_hostile(entries: list[zipfile.ZipInfo]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from herding.engine.errors import LoadError
-from herding.engine.loading import plan_cache
 from herding.values import Parameters
 
 
@@ -99,6 +98,8 @@ LLAMA_1B = SimpleNamespace(
 
 
 def test_the_cache_holds_eight_full_contexts_where_memory_allows():
+    from herding.engine.loading import plan_cache
+
     small = SimpleNamespace(num_hidden_layers=4, num_attention_heads=4, hidden_size=256, max_position_embeddings=2048)
     sizing = plan_cache(small, item_bytes=2, memory=8 << 30, max_context=None)
     assert sizing.context == 2048
@@ -106,6 +107,8 @@ def test_the_cache_holds_eight_full_contexts_where_memory_allows():
 
 
 def test_the_context_shrinks_to_what_memory_allows():
+    from herding.engine.loading import plan_cache
+
     sizing = plan_cache(LLAMA_1B, item_bytes=2, memory=2 << 30, max_context=None)
     assert 10_000 < sizing.context < 131072
     cache = sizing.pages * sizing.page_tokens * 16 * 8 * 64 * 2 * 2
@@ -113,5 +116,7 @@ def test_the_context_shrinks_to_what_memory_allows():
 
 
 def test_a_model_without_room_for_any_answer_is_refused():
+    from herding.engine.loading import plan_cache
+
     with pytest.raises(LoadError, match="memory"):
         plan_cache(LLAMA_1B, item_bytes=2, memory=1 << 20, max_context=None)

@@ -10,7 +10,6 @@ import pytest
 
 from herding.engine.errors import LoadError
 from herding.engine.fetching.fetcher import ModelFetcher
-from herding.engine.loading import load
 from herding.engine.model_check import check_model
 from herding.engine.model_files import ModelSource, parse_source
 from herding.errors import ConfigError, NodeError
@@ -94,6 +93,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_gguf_file_is_the_model_that_it_was_made_of(files: Path, tmp_path: Path) -> None:
     import torch
 
+    from herding.engine.loading import load
+
     stages: list[tuple[str, float | None]] = []
     path = await ModelFetcher(tmp_path).fetch(
         ModelSource("tiny", files / "Tiny packed.gguf"), lambda *stage: stages.append(stage)
@@ -128,6 +129,8 @@ async def test_a_damaged_gguf_file_is_named_and_leaves_nothing(files: Path, tmp_
 
 
 async def test_a_conversion_that_is_killed_leaves_no_half_model(files: Path, tmp_path: Path) -> None:
+    from herding.engine.loading import load
+
     fetcher, source = ModelFetcher(tmp_path), ModelSource("tiny", files / "Tiny packed.gguf")
     converting = asyncio.Event()
     task = asyncio.create_task(fetcher.fetch(source, lambda *_: converting.set()))

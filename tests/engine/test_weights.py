@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 
-from training.cria.evaluate import WEIGHTS_FOLDER, Model, handmade, held_out, measure, settings_of
 from training.cria.generate import PromptFiles
 
 PROMPTS = PromptFiles()
@@ -20,25 +22,34 @@ FLOORS = {
 
 
 @pytest.fixture(scope="module")
-def cria() -> Model:
-    return Model(WEIGHTS_FOLDER)
+def evaluate() -> ModuleType:
+    """Imported with torch, which takes seconds: every process collects these tests, and one runs them."""
+    from training.cria import evaluate
+
+    return evaluate
 
 
-def test_the_weights_are_small_and_readable_by_everybody() -> None:
-    files = list(WEIGHTS_FOLDER.iterdir())
+@pytest.fixture(scope="module")
+def cria(evaluate: ModuleType) -> Any:
+    return evaluate.Model(evaluate.WEIGHTS_FOLDER)
+
+
+def test_the_weights_are_small_and_readable_by_everybody(evaluate: ModuleType) -> None:
+    files = list(evaluate.WEIGHTS_FOLDER.iterdir())
     assert sum(file.stat().st_size for file in files) <= 16 * MEGABYTE
     assert all(file.stat().st_mode & 0o044 == 0o044 for file in files)
 
 
 @pytest.mark.parametrize("task", list(FLOORS))
-def test_held_out_samples_stay_above_the_floor(cria: Model, task: str) -> None:
-    row = measure(cria, task, held_out(task, 20, PROMPTS), settings_of(task, PROMPTS, greedy=True))
+def test_held_out_samples_stay_above_the_floor(evaluate: ModuleType, cria: Any, task: str) -> None:
+    samples = evaluate.held_out(task, 20, PROMPTS)
+    row = evaluate.measure(cria, task, samples, evaluate.settings_of(task, PROMPTS, greedy=True))
     form, right = FLOORS[task]
     assert row.form / row.count >= form
     assert row.right / row.count >= right
 
 
-def test_the_tone_of_plain_reviews_is_found(cria: Model) -> None:
-    samples = handmade(PROMPTS)["sentiment"]
-    row = measure(cria, "sentiment", samples, settings_of("sentiment", PROMPTS, greedy=True))
+def test_the_tone_of_plain_reviews_is_found(evaluate: ModuleType, cria: Any) -> None:
+    samples = evaluate.handmade(PROMPTS)["sentiment"]
+    row = evaluate.measure(cria, "sentiment", samples, evaluate.settings_of("sentiment", PROMPTS, greedy=True))
     assert row.right / row.count >= 0.75

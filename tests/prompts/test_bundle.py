@@ -45,6 +45,11 @@ def test_what_is_no_prompt_file_is_left_out_or_named() -> None:
     assert key.error
 
 
+def test_what_belongs_to_other_programs_is_left_out() -> None:
+    data = zipped(("__MACOSX/._a.yaml", b"\0\5"), (".git/x.yaml", GOOD), ("a/.b.yaml", GOOD), ("a.yaml", GOOD))
+    assert [found.key for found in bundle.unpack(data)] == ["a"]
+
+
 @pytest.mark.parametrize("name", ["../x.yaml", "/etc/x.yaml", "a/../../x.yaml", "a\\..\\x.yaml", "..", "C:\\x.yaml"])
 def test_a_name_that_leads_out_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="outside of it"):

@@ -226,11 +226,24 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def handle_http_error(request: Request, error: HTTPException) -> Response:
         kind = NotFoundError.type if error.status_code == 404 else UserError.type
-        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).response(request)
+        words = _unreadable(error.__cause__) or str(error.detail)
+        return Problem(error.status_code, kind, words, headers=error.headers or {}).response(request)
 
     @app.exception_handler(ClientDisconnected)
     async def handle_disconnect(_: Request, __: ClientDisconnected) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _unreadable(cause: BaseException | None) -> str | None:
+    """Return why the framework could not parse a body, None for any other refusal: it does not say that itself."""
+    match cause:
+        case UnicodeError():
+            return "The body is not JSON: it is not UTF-8."
+        case RecursionError():
+            return "The body is nested too deeply."
+        case ValueError():
+            return "The body is not JSON: it has a number with too many digits."
+    return None
 
 
 def _describe_fault(error: RequestValidationError) -> tuple[str, str | None]:

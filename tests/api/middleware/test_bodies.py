@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from typing import Any
@@ -13,12 +14,10 @@ from fastapi import FastAPI
 from herding import main
 from herding.access.tokens import mint
 from herding.api.middleware.bodies import (
-    MAX_GUEST_BODY,
     MAX_SMALL_BODY,
     MAX_STRINGS,
     REFUSED_PER_MINUTE,
 )
-from tests.api import conftest
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import ADMIN_TOKEN, Place
 
@@ -26,10 +25,9 @@ pytestmark = pytest.mark.one_database
 
 
 @pytest.fixture
-def app(place: Place, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def app(place: Place) -> FastAPI:
     """With the sizes of the product."""
-    monkeypatch.setattr(conftest, "MAX_BODY", None)
-    return web(place)
+    return web(place, small=False)
 
 
 def turns(count: int, **more: Any) -> dict[str, Any]:
@@ -40,8 +38,8 @@ async def test_a_guest_may_send_less_than_a_user_and_a_user_most_where_images_go
     http: httpx.AsyncClient, api: httpx.AsyncClient
 ) -> None:
     for sender, path, most in (
-        (http, "/api/v1/infer", MAX_GUEST_BODY),
-        (http, "/json", MAX_GUEST_BODY),
+        (http, "/api/v1/infer", 1_000_000),
+        (http, "/json", 1_000_000),
         (api, "/json", MAX_SMALL_BODY),
         (api, "/api/v1/infer", 16_000_000),
     ):
@@ -49,6 +47,27 @@ async def test_a_guest_may_send_less_than_a_user_and_a_user_most_where_images_go
         assert (refused.status_code, refused.headers["connection"]) == (413, "close")
         assert f"at most {most:,} bytes" in refused.json()["error"]["message"]
         assert (await sender.post(path, content=b"x" * most)).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/api/v1/infer", "/v1/chat/completions", "/api/v1/prompts.zip"])
+async def test_a_compressed_body_is_refused_with_words(api: httpx.AsyncClient, path: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "GZIP"}
+    refused = await api.post(path, content=gzip.compress(b"{}"), headers=headers)
+    assert refused.status_code == 415
+    assert "without compression" in refused.json()["error"]["message"]
+    taken = await api.post("/json", content=b"{}", headers={**headers, "content-encoding": "identity"})
+    assert taken.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b'{"prompt": "\xff"}', "not UTF-8"), (b"[" * 50_000, "too deeply"), (b"9" * 5_000, "too many digits")],
+)
+async def test_why_a_body_cannot_be_parsed(api: httpx.AsyncClient, body: bytes, words: str) -> None:
+    for path in ("/api/v1/infer", "/v1/chat/completions"):
+        refused = await api.post(path, content=body, headers={"content-type": "application/json"})
+        assert refused.status_code == 400
+        assert words in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("field", ["turns", "variables", "raw_inputs"])
