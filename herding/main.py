@@ -222,11 +222,8 @@ async def _print_first_token(accounts: Accounts) -> None:
         sys.stdout.flush()  # not into the log, which is saved
 
 
-def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int | None = None) -> FastAPI:
-    """Return the web app: routes first, then the UI at `/`, and the middleware around both.
-
-    `max_body` replaces the setting.
-    """
+def create(parts: Parts, settings: Settings, *, ui: bool = True) -> FastAPI:
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both."""
     app = create_app(parts.orchestrator, parts.authenticator)
     endpoint = McpEndpoint(parts.orchestrator)
     app.router.routes += [Route(PATH, endpoint), Route(f"{PATH}/", endpoint)]
@@ -238,19 +235,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         own_routes = list(app.routes)
         page = mount(app, parts.orchestrator, private=[settings.home.absolute(), shipped_files()])
         not_found.answer_for_page(page, own_routes)
-    add_middleware(
-        app,
-        parts.orchestrator,
-        parts.authenticator,
-        parts.open_responses,
-        allowed_hosts=settings.host_names,
-        max_body=max_body or settings.max_body,
-        max_guest_body=settings.max_guest_body,
-        root_path=settings.root_path,
-        frame_ancestors=settings.frame_ancestors,
-        cors_origins=settings.cors_origins,
-        trusted_proxies=settings.trusted_proxies,
-    )
+    add_middleware(app, parts.orchestrator, parts.authenticator, parts.open_responses, settings)
     return app
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
@@ -15,7 +13,7 @@ from herding.api.http.origins import EXPOSED_HEADERS, AllowedOrigins
 from herding.api.http.request import QueryCheck
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
+from herding.api.middleware.bodies import BodiesMiddleware
 from herding.api.middleware.heads import HeadMiddleware, ProxyHeadersMiddleware
 from herding.api.middleware.open_responses import OpenResponseMiddleware, OpenResponses
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
@@ -25,6 +23,7 @@ from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import Authenticator
+from herding.settings import Settings
 
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
@@ -89,26 +88,15 @@ def add_middleware(
     orchestrator: Orchestrator,
     authenticator: Authenticator,
     open_responses: OpenResponses,
-    *,
-    allowed_hosts: Sequence[str],
-    frame_ancestors: Sequence[str] = (),
-    cors_origins: Sequence[str] = (),
-    trusted_proxies: int = 0,
-    max_body: int = MAX_BODY,
-    max_guest_body: int = MAX_GUEST_BODY,
-    root_path: str = "",
+    settings: Settings,
 ) -> None:
-    """Add the middleware of the API and the UI, from the innermost to the outermost.
-
-    `frame_ancestors` are origins whose pages may embed the UI, `cors_origins` those whose pages may call the APIs,
-    `trusted_proxies` the number of reverse proxies whose forwarded headers are believed, `max_body` and
-    `max_guest_body` the largest request bodies in bytes, `root_path` the path below which a proxy serves the app.
-    """
-    origins = AllowedOrigins(cors_origins, lambda: authenticator.token_origins)
-    below_a_path = bool(root_path or trusted_proxies)
+    """Add the middleware of the API and the UI, from the innermost to the outermost."""
+    origins = AllowedOrigins(settings.cors_origins, lambda: authenticator.token_origins)
+    root_path, hops = settings.root_path, settings.trusted_proxies
+    below_a_path = bool(root_path or hops)
     if below_a_path:
         app.add_middleware(RoutedPathMiddleware)
-    app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
+    app.add_middleware(BodiesMiddleware, max_body=settings.max_body, max_guest_body=settings.max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator, origins=origins)
     app.add_middleware(  # its presence also switches off Gradio's, which allows all
         CORSMiddleware,
@@ -119,8 +107,9 @@ def add_middleware(
     )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts, origins=origins)
-    app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(HeadMiddleware, allowed_hosts=settings.host_names, origins=origins)
+    app.add_middleware(ProxyHeadersMiddleware, hops=hops)
+    frame_ancestors = settings.frame_ancestors
     app.add_middleware(OpenResponseMiddleware, open_responses=open_responses, frame_ancestors=frame_ancestors)
     if below_a_path:
-        app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)
+        app.add_middleware(RootPathMiddleware, root_path=root_path, hops=hops)

@@ -42,15 +42,12 @@ class Responder(Protocol):
 
     def entry(self, channel: Any) -> ChannelEntry:
         """Return what the file says for a channel."""
-        ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside the events."""
-        ...
 
     async def respond_to_command(self, interaction: Interaction, question: Question, accepted: BotMessage) -> None:
         """Respond to a slash command."""
-        ...
 
 
 class Commands:

@@ -47,7 +47,6 @@ class RemoteService(BotService):
         await self._http.aclose()
 
     async def ask(self, question: Question, user: DiscordUser) -> AsyncGenerator[Event, None]:
-        """Run the prompt with the message and yield the events of the request."""
         found = await self._call("GET", f"/prompts/{quote(question.prompt, safe='@')}", user)
         try:
             prompt = Prompt.model_validate(found["content"])
@@ -77,7 +76,6 @@ class RemoteService(BotService):
             raise ShuttingDownError(UNREACHABLE) from None
 
     async def ended(self, request_id: str, user: DiscordUser) -> Outcome | None:
-        """Return the outcome of a user's request that ended with a text; None for all others."""
         try:
             entry = await self._call("GET", f"/history/{quote(request_id, safe='')}", user)
         except (NotFoundError, AccessError):
@@ -86,29 +84,23 @@ class RemoteService(BotService):
         return outcome if outcome.status in CONCLUSIVE_STATUSES and outcome.answer else None
 
     async def stop(self, request_id: str, user: DiscordUser) -> None:
-        """Stop a running request of the user."""
         await self._call("POST", f"/requests/{quote(request_id, safe='')}/cancel", user)
 
     async def rate(self, request_id: str, stars: int, user: DiscordUser) -> None:
-        """Give the response that the user sees 1-5 stars."""
         await self._call("POST", "/score", user, {"request_id": request_id, "score": stars})
 
     async def comment(self, request_id: str, text: str, user: DiscordUser) -> None:
-        """Comment on the response that the user sees; an empty text removes the comment."""
         await self._call("POST", "/feedback", user, {"request_id": request_id, "comment": text})
 
     async def store_content(self, stored: bool, user: DiscordUser) -> None:
-        """Choose whether the content of the user's requests is stored from now on."""
         await self._call("PATCH", "/me", user, {"opt_out_history_content": not stored})
 
     async def prompts(self, typed: str, user: DiscordUser) -> list[tuple[str, str]]:
-        """Return names and ids of prompts that the user may run and that fit what they typed."""
         found = (await self._call("GET", "/prompts", user))["prompts"]
         fitting = [(one["name"], one["key"]) for one in found if typed.lower() in f"{one['name']} {one['key']}".lower()]
         return fitting[:MAX_CHOICES]
 
     async def collections(self, typed: str, user: DiscordUser) -> list[str]:
-        """Return collections that the user may see and that fit what they typed."""
         try:
             found = (await self._call("GET", "/collections", user))["collections"]
         except HerdingError:  # a role may use collections in prompts without seeing their list

@@ -65,15 +65,12 @@ class Target(Protocol):
 
     async def create(self, page: Page, number: int, *, again: bool) -> int:
         """Send message `number` (from 0) and return its id; `again` after an attempt that may have succeeded."""
-        ...
 
     async def edit(self, message_id: int, page: Page) -> None:
         """Change a message."""
-        ...
 
     async def delete(self, message_id: int) -> None:
         """Delete a message."""
-        ...
 
 
 @dataclass(slots=True)

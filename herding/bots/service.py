@@ -58,35 +58,27 @@ class BotService(Protocol):
 
     def ask(self, question: Question, user: DiscordUser) -> AsyncGenerator[Event, None]:
         """Run the prompt with the message and yield the events of the request."""
-        ...
 
     async def ended(self, request_id: str, user: DiscordUser) -> Outcome | None:
         """Return the outcome of a user's request that ended with a text; None for all others."""
-        ...
 
     async def stop(self, request_id: str, user: DiscordUser) -> None:
         """Stop a running request of the user."""
-        ...
 
     async def rate(self, request_id: str, stars: int, user: DiscordUser) -> None:
         """Give the response that the user sees 1-5 stars."""
-        ...
 
     async def comment(self, request_id: str, text: str, user: DiscordUser) -> None:
         """Comment on the response that the user sees; an empty text removes the comment."""
-        ...
 
     async def store_content(self, stored: bool, user: DiscordUser) -> None:
         """Choose whether the content of the user's requests is stored from now on."""
-        ...
 
     async def prompts(self, typed: str, user: DiscordUser) -> list[tuple[str, str]]:
         """Return names and ids of prompts that the user may run and that fit what they typed."""
-        ...
 
     async def collections(self, typed: str, user: DiscordUser) -> list[str]:
         """Return collections that the user may see and that fit what they typed."""
-        ...
 
 
 class LocalService(BotService):
@@ -105,7 +97,6 @@ class LocalService(BotService):
         self.store, self.file, self.clock = store, file, clock
 
     async def ask(self, question: Question, user: DiscordUser) -> AsyncGenerator[Event, None]:
-        """Run the prompt with the message and yield the events of the request."""
         who = await self._principal(user)
         prompt = (await self._orchestrator.prompts.find(question.prompt, who)).prompt
         name = question.variable or question_variable(prompt)
@@ -121,7 +112,6 @@ class LocalService(BotService):
                 yield event
 
     async def ended(self, request_id: str, user: DiscordUser) -> Outcome | None:
-        """Return the outcome of a user's request that ended with a text; None for all others."""
         try:
             entry = await self._orchestrator.history.entry(request_id, await self._principal(user))
         except (NotFoundError, AccessError):
@@ -130,23 +120,18 @@ class LocalService(BotService):
         return outcome if outcome.status in CONCLUSIVE_STATUSES and outcome.answer else None
 
     async def stop(self, request_id: str, user: DiscordUser) -> None:
-        """Stop a running request of the user."""
         await self._orchestrator.pipeline.cancel(request_id, await self._principal(user))
 
     async def rate(self, request_id: str, stars: int, user: DiscordUser) -> None:
-        """Give the response that the user sees 1-5 stars."""
         await self._orchestrator.feedback.rate(request_id, stars, await self._principal(user), shown=True)
 
     async def comment(self, request_id: str, text: str, user: DiscordUser) -> None:
-        """Comment on the response that the user sees; an empty text removes the comment."""
         await self._orchestrator.feedback.comment(request_id, text, await self._principal(user), shown=True)
 
     async def store_content(self, stored: bool, user: DiscordUser) -> None:
-        """Choose whether the content of the user's requests is stored from now on."""
         await self._orchestrator.accounts.opt_out(not stored, await self._principal(user))
 
     async def prompts(self, typed: str, user: DiscordUser) -> list[tuple[str, str]]:
-        """Return names and ids of prompts that the user may run and that fit what they typed."""
         found = await self._orchestrator.prompts.runnable(await self._principal(user))
         fitting = [
             (one.prompt.name, one.key) for one in found if typed.lower() in f"{one.prompt.name} {one.key}".lower()
@@ -154,7 +139,6 @@ class LocalService(BotService):
         return fitting[:MAX_CHOICES]
 
     async def collections(self, typed: str, user: DiscordUser) -> list[str]:
-        """Return collections that the user may see and that fit what they typed."""
         try:
             found = await self._orchestrator.collections.listing(await self._principal(user))
         except HerdingError:  # a role may use collections in prompts without seeing their list

@@ -189,7 +189,7 @@ class Engine:
                 "id": source.id,
                 "loaded": source.id in self._manager.loaded,
                 "bundled": source.bundled,
-                "local": self._manager.on_disk(source),
+                "local": self._manager.loader.on_disk(source),
             }
             for source in self._manager.catalog
         ]
@@ -211,7 +211,7 @@ class Engine:
         """Return the state of one model; keys without a meaning in that state are left out."""
         manager, id = self._manager, source.id
         status: dict[str, Any] = {"id": id, "state": "available"}
-        if files := manager.deletable(source):
+        if files := manager.loader.deletable(source):
             status["files"] = files
         if manager.catalog.is_added(id):
             status["added"] = True
@@ -231,10 +231,10 @@ class Engine:
             }
         elif load := manager.loads.get(id):
             status |= {"state": "loading", "progress": load.fraction, "stage": load.stage}
-            status |= _download_status(manager.unfinished(source))
+            status |= _download_status(manager.loader.unfinished(source))
         else:
-            status["on_disk"] = manager.on_disk(source)
-            status |= _download_status(manager.unfinished(source))
+            status["on_disk"] = manager.loader.on_disk(source)
+            status |= _download_status(manager.loader.unfinished(source))
             if error := manager.errors.get(id):
                 status |= {"state": "failed", "error": error}
         return status

@@ -13,47 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from herding.engine.fetching.fetcher import ModelFetcher
-from herding.engine.fetching.hub_cache import Download, HubCache
+from herding.engine.fetching.hub_cache import HubCache
 from herding.engine.model import ServedModel
-from herding.engine.model_files import ModelSource
 from herding.engine.options import PACKED, Options, default_threads
 from herding.engine.progress import Report
 
 _SHARED_LIBRARIES = ("libtorch_cpu.so", "libtorch_python.so")
 
 
-class TransformersLoader:
+class TransformersLoader(ModelFetcher):
     """Loads models from disk or from the hub; implements `ModelLoader`."""
 
     def __init__(self, options: Options, *, budget: int) -> None:
+        max_weights = int(budget / PACKED[options.quantization])
+        super().__init__(options.cache, hub=HubCache(options.downloads), max_weights=max_weights)
         self.budget = budget
         self._options = options
-        self._fetcher = ModelFetcher(
-            options.cache,
-            hub=HubCache(options.downloads),
-            max_weights=int(budget / PACKED[options.quantization]),
-        )
         self._importing = threading.Lock()
-
-    def on_disk(self, source: ModelSource) -> bool:
-        """Return whether a model needs no download."""
-        return self._fetcher.on_disk(source)
-
-    def unfinished(self, source: ModelSource) -> Download | None:
-        """Return how far the download of a model came; None without one."""
-        return self._fetcher.unfinished(source)
-
-    def deletable(self, source: ModelSource) -> int:
-        """Return the bytes of a model's files that belong to Herding alone and that can be made again."""
-        return self._fetcher.deletable(source)
-
-    def delete(self, source: ModelSource) -> None:
-        """Remove the files of a model that belong to Herding alone."""
-        self._fetcher.delete(source)
-
-    async def fetch(self, source: ModelSource, report: Report) -> Path:
-        """Return the checked directory of a model; download or convert it if necessary."""
-        return await self._fetcher.fetch(source, report)
 
     def measure(self, path: Path, report: Report) -> int:
         """Return the bytes that a model will take."""

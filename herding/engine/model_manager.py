@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 
 from herding.engine.errors import BusyError, CancelledError, LoadError, LoadingError, MemoryBudgetError, NoModelError
-from herding.engine.fetching.hub_cache import Download
 from herding.engine.model import ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.progress import Report
@@ -131,7 +130,7 @@ class ModelManager:
         self.loaded: dict[str, LoadedModel] = {}
         self.loads: dict[str, ModelLoad] = {}
         self.errors: dict[str, str] = {}
-        self._loader, self._available = loader, available
+        self.loader, self._available = loader, available
         self._max_active, self.keep_alive = max_active, keep_alive
         self._opening = asyncio.Lock()
         self._never_loaded: set[str] = set()
@@ -140,24 +139,12 @@ class ModelManager:
     @property
     def budget(self) -> int:
         """The bytes that all models together may take."""
-        return self._loader.budget
+        return self.loader.budget
 
     @property
     def used(self) -> int:
         """The bytes that the loaded models take, with those that others reserved."""
         return sum(loaded.size for loaded in self.loaded.values()) + sum(self._reserved.values())
-
-    def on_disk(self, source: ModelSource) -> bool:
-        """Return whether a model needs no download."""
-        return self._loader.on_disk(source)
-
-    def unfinished(self, source: ModelSource) -> Download | None:
-        """Return how far the download of a model came; None without one."""
-        return self._loader.unfinished(source)
-
-    def deletable(self, source: ModelSource) -> int:
-        """Return the bytes of a model's files that can be deleted here."""
-        return self._loader.deletable(source)
 
     @property
     def latest(self) -> LoadedModel | None:
@@ -198,7 +185,7 @@ class ModelManager:
             await self._close(loaded)
         if self.errors.pop(model, None) and model in self._never_loaded:
             source = self.catalog.get(model)
-            if not self._loader.deletable(source) and not self._loader.unfinished(source):
+            if not self.loader.deletable(source) and not self.loader.unfinished(source):
                 self.catalog.remove(model)
                 self._never_loaded.discard(model)
 
@@ -223,8 +210,8 @@ class ModelManager:
             raise BusyError(f"'{model}' is loaded. Unload it before you delete its files.", param="model")
         if model in self.loads:
             await self.unload(model)
-        size = self._loader.deletable(source)
-        await asyncio.to_thread(self._loader.delete, source)
+        size = self.loader.deletable(source)
+        await asyncio.to_thread(self.loader.delete, source)
         self.errors.pop(model, None)
         _log.info("delete files of model (%s, %d bytes)", model, size)
         return size
@@ -304,7 +291,7 @@ class ModelManager:
         source, report = load.source, self._reporter(load)
         error: HerdingError | None = None
         try:
-            path = await self._loader.fetch(source, report)
+            path = await self.loader.fetch(source, report)
             async with self._opening:
                 await self._open(source, path, report, keep=keep)
             self._never_loaded.discard(source.id)
@@ -326,9 +313,9 @@ class ModelManager:
 
     async def _open(self, source: ModelSource, path: Path, report: Report, *, keep: bool) -> None:
         loop = asyncio.get_running_loop()
-        size = await asyncio.to_thread(self._loader.measure, path, report)
+        size = await asyncio.to_thread(self.loader.measure, path, report)
         await self._make_room(source.id, size)
-        opening = asyncio.ensure_future(asyncio.to_thread(self._loader.open, path, report, loop))
+        opening = asyncio.ensure_future(asyncio.to_thread(self.loader.open, path, report, loop))
         try:
             model = await asyncio.shield(opening)
         except asyncio.CancelledError:  # the thread goes on; what it opens is closed

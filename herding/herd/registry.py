@@ -16,6 +16,7 @@ from herding.errors import ConflictError, HerdingError, NotFoundError, UserError
 from herding.herd.fleet import Fleet
 from herding.herd.test_call import send_test_prompt
 from herding.nodes.base import BuildContext, DisabledConfig, DisabledNode, Node
+from herding.nodes.catalog import REMOTE_KINDS
 from herding.nodes.origin import Origin
 from herding.nodes.spec import NodeSpec, config_models, read_config, read_spec, reading_models, spec_secrets, spec_url
 from herding.nodes.ssrf_guard import SsrfGuard
@@ -190,7 +191,7 @@ class Registry:
             raise
         log.info("change node (%s, kind %s, origin %s, by %s)", name, record.kind, record.origin, who.id)
         await node.start()
-        info = NodeInfo(name, node.kind, await node.status(), NodeStats())  # read before the node is replaced
+        info = await _info(node)  # read before the node is replaced
         self._records[name] = record
         await self._fleet.replace(node)
         return info
@@ -205,7 +206,7 @@ class Registry:
         await node.start()
         self._records[record.name] = record
         self._fleet.add(node)
-        return NodeInfo(node.name, node.kind, await node.status(), NodeStats())
+        return await _info(node)
 
     def _build(self, spec: NodeSpec) -> Node:
         context = BuildContext(secret=spec.secrets.get, transport=self._guard.transport(spec.url))
@@ -278,6 +279,10 @@ class Registry:
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-._")[:56] or "model"
         numbered = (name for number in range(1, MAX_NODES + 2) if (name := f"{base}-{number}") not in self._fleet)
         return base if base not in self._fleet else next(numbered)
+
+
+async def _info(node: Node) -> NodeInfo:
+    return NodeInfo(node.name, node.kind, await node.status(), NodeStats(), label=REMOTE_KINDS[node.kind].label)
 
 
 def _secret_context(name: str, origin: str) -> str:

@@ -17,17 +17,3 @@ from herding.plugins.hooks import (
     hookimpl,
 )
 from herding.plugins.registry import BUILT_IN, GROUP, Plugins
-
-__all__ = [
-    "API",
-    "BUILT_IN",
-    "GROUP",
-    "Hooks",
-    "Plugins",
-    "RefusedError",
-    "RoutingChoice",
-    "RoutingQuery",
-    "SourceCall",
-    "StreamFilter",
-    "hookimpl",
-]

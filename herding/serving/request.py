@@ -84,15 +84,6 @@ class PreparedRequest:
     bound: Usage | None = None
 
     @cached_property
-    def models(self) -> tuple[str, ...]:
-        """The models that may serve the request, best first; empty means any."""
-        if self.model:
-            return (self.model,)
-        if self.prompt.routing and self.prompt.routing.pinned:
-            return (self.prompt.routing.pinned,)
-        return tuple(self.prompt.target_models)
-
-    @cached_property
     def account(self) -> str:
         """The account whose limits and place in the queue the request uses."""
         return self.principal.account or self.principal.id

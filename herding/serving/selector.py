@@ -47,7 +47,7 @@ class RoutingState:
     def kind(self) -> tuple[object, ...]:
         """A key that is equal for requests which the same models on the same nodes could serve."""
         request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
-        asked = (request.models, request.principal.nodes, request.response_format is None, request.limits_cost)
+        asked = (_targets(request), request.principal.nodes, request.response_format is None, request.limits_cost)
         return (*asked, _purpose(request), tuple(need.name for need in request.needs), *met)
 
     def advertised(self, node: Node) -> tuple[str, ...]:
@@ -105,8 +105,8 @@ class Selector:
 
     def models(self, request: PreparedRequest) -> Sequence[str]:
         """Return the models that may serve the request, best first; without a target, those that are served."""
-        if request.models:
-            return request.models
+        if targets := _targets(request):
+            return targets
         served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
         return generalists(served)
 
@@ -179,7 +179,7 @@ class Selector:
             return
         missing = [need for need in request.needs if not any(able.meets(need) for able in serving)]
         need = missing[0] if missing else request.needs[-1]
-        where = f"No node that serves {' or '.join(sorted(models))} takes" if request.models else "No node takes"
+        where = f"No node that serves {' or '.join(sorted(models))} takes" if _targets(request) else "No node takes"
         advice = "Leave it out, or choose a model that does."
         raise UserError(f"{where} {need.what}. {advice}", param=need.param)
 
@@ -376,6 +376,15 @@ def _serving(state: RoutingState, advertised: Advertised, models: Sequence[str])
     left = {node: state.served(node, listed) for node, listed in advertised.items() if node.name not in state.failed}
     wanted = set(models)
     return {node: served for node, served in left.items() if not wanted.isdisjoint(served)}
+
+
+def _targets(request: PreparedRequest) -> tuple[str, ...]:
+    """Return the models that may serve a request by its own choice or that of its prompt, best first; empty is any."""
+    if request.model:
+        return (request.model,)
+    if request.prompt.routing and request.prompt.routing.pinned:
+        return (request.prompt.routing.pinned,)
+    return tuple(request.prompt.target_models)
 
 
 def _purpose(request: PreparedRequest) -> str:

@@ -5,5 +5,3 @@ The only package that uses SQLModel, SQLAlchemy and Alembic.
 
 from herding.store.history import Facets
 from herding.store.store import Store, StoreStatus, now_ms
-
-__all__ = ["Facets", "Store", "StoreStatus", "now_ms"]

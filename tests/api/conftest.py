@@ -117,7 +117,8 @@ def web(place: Place, *, small: bool = True) -> FastAPI:
     app.dependency_overrides.clear()
     app.add_middleware(_EnterSite, site=site)
     with patch.object(main, "create_app", lambda *_: app):
-        return main.create(place.parts, place.settings, ui=False, max_body=MAX_BODY if small else None)
+        settings = place.settings.model_copy(update={"max_body": MAX_BODY}) if small else place.settings
+        return main.create(place.parts, settings, ui=False)
 
 
 def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:

@@ -159,6 +159,16 @@ def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(
     assert text(page) == "{{text}} one two three"
 
 
+def test_an_edit_that_meets_the_end_of_the_app_is_sent_again(writing: RunningApp, say: str, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_prompt(page, writing.url, say)
+    ends = {"error": {"type": "shutting_down", "message": "The server is shutting down."}}
+    page.route("**/ui/engineer/edit", lambda route: route.fulfill(status=503, json=ends), times=1)
+    page.locator(FIRST).fill("{{text}} last")
+    until(page, lambda: "{{text}} last" in kept(page, say, "template"))
+    expect(page.locator("#draft-state")).to_contain_text("Draft saved")
+
+
 def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, say: str, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
     open_prompt(page, writing.url, say)

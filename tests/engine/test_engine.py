@@ -328,7 +328,7 @@ async def test_a_machine_without_free_memory_loads_nothing_more():
     stage = Stage()
     engine = await ready(stage, available=lambda: 5)
     assert loaded(engine) == set()
-    assert "5 B" not in state_of(engine, "a")["error"]
+    assert "5 B are free" in state_of(engine, "a")["error"]
     assert "free memory on the machine" in state_of(engine, "a")["error"]
 
 

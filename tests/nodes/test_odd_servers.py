@@ -211,7 +211,7 @@ async def test_a_list_of_models_that_drips_holds_nobody_up(monkeypatch: pytest.M
     assert "in time" in status.detail
 
 
-READY: dict[str, Any] = {"state": "ready", "model": "far/m"}
+READY: dict[str, Any] = {"state": "ready", "model": "far/m", "models": [{"id": "far/m", "state": "loaded"}]}
 
 
 @pytest.mark.parametrize(

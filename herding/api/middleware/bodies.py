@@ -16,14 +16,8 @@ from herding.api.middleware.authentication import LOGIN, LOGOUT
 from herding.errors import LimitError
 from herding.values import Principal
 
-MAX_BODY = 16_000_000
-"""Bytes of the largest body of a user on a route that takes images, files or many texts."""
-
 MAX_SMALL_BODY = 2_000_000
-"""Bytes of a body on all other routes."""
-
-MAX_GUEST_BODY = 1_000_000
-"""Bytes of a guest's body."""
+"""Bytes of a body on routes that take no images, files or many texts."""
 
 LARGE_ROUTES = (
     "/v1/chat/completions",
@@ -63,15 +57,15 @@ class _TooLarge(Exception):
 class BodiesMiddleware:
     """ASGI middleware, inside of authentication: refuses bodies that are too large for their sender and route.
 
-    Refused bodies of guests count against their address. `max_body` bounds all limits.
+    Refused bodies of guests count against their address. `max_body` bounds all limits, in bytes.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        max_body: int = MAX_BODY,
-        max_guest_body: int = MAX_GUEST_BODY,
+        max_body: int,
+        max_guest_body: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app

@@ -20,7 +20,10 @@ _READ_TOKENS = 512
 
 
 class CrossEncoderModel:
-    """Scores pairs of a query and a document. All methods block: call `score` in one thread."""
+    """Scores pairs of a query and a document with the model in a checked directory; raises LoadError without one.
+
+    All methods block: call `score` in one thread.
+    """
 
     def __init__(self, path: Path, *, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -54,8 +57,3 @@ class CrossEncoderModel:
         if not all(map(math.isfinite, scores)):
             raise LoadError("its scores are no numbers. Choose another model.")
         return scores
-
-
-def open_cross_encoder(path: Path, *, threads: int) -> CrossEncoderModel:
-    """Load the model in a checked directory; raise LoadError."""
-    return CrossEncoderModel(path, threads=threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from herding.engine.embeddings import files as embedding_files
-from herding.engine.embeddings.queue import ModelQueue, ModelQueues, Worker
+from herding.engine.embeddings.queue import ModelQueues, Worker
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest
 
@@ -46,18 +46,15 @@ class Embedder:
 
     def __init__(self, sources: Iterable[ModelSource], worker: Worker, *, open_model: Opener | None = None) -> None:
         opener = open_model or _open_model
-        queues: dict[str, ModelQueue[Vectors, str, bytes]] = {
-            source.id: ModelQueue(
-                source,
-                worker,
-                fetch_files=embedding_files.fetch,
-                open_model=lambda path: opener(path, worker.threads),
-                compute=lambda model, texts: model.encode(texts),
-                noun="embedding model",
-            )
-            for source in sources
-        }
-        self._queues = ModelQueues(queues, action="makes no embeddings")
+        self._queues = ModelQueues[Vectors, str, bytes](
+            sources,
+            worker,
+            fetch_files=embedding_files.fetch,
+            open_model=lambda path: opener(path, worker.threads),
+            compute=lambda model, texts: model.encode(texts),
+            noun="embedding model",
+            action="makes no embeddings",
+        )
 
     def status(self) -> dict[str, Any]:
         """Return the models that embed now, and the errors of those that can't be loaded."""
@@ -80,6 +77,6 @@ class Embedder:
 
 
 def _open_model(path: Path, threads: int) -> Vectors:
-    from herding.engine.embeddings.model import open_embedding_model  # takes seconds
+    from herding.engine.embeddings.model import EmbeddingModel  # takes seconds
 
-    return open_embedding_model(path, threads=threads)
+    return EmbeddingModel(path, threads=threads)

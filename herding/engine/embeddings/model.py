@@ -28,7 +28,10 @@ class PreparedText:
 
 
 class EmbeddingModel:
-    """Makes embeddings with one model. All methods block: call them in one thread."""
+    """Makes embeddings with the model in a checked directory. All methods block: call them in one thread.
+
+    Raises LoadError for a model that can't be loaded.
+    """
 
     def __init__(self, path: Path, *, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -79,8 +82,3 @@ class EmbeddingModel:
             return [len(found.ids) for found in self._tokenizer.encode_batch(list(texts))]
         found = self._tokenizer(list(texts), truncation=False, padding=False, verbose=False)
         return [len(ids) for ids in found["input_ids"]]
-
-
-def open_embedding_model(path: Path, *, threads: int) -> EmbeddingModel:
-    """Load the model in a checked directory; raise LoadError."""
-    return EmbeddingModel(path, threads=threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,10 +170,26 @@ class ModelQueue(Generic[Model, Item, Result]):
 
 
 class ModelQueues(Generic[Model, Item, Result]):
-    """The queues of models of one kind by the ids of the models. `action` is what they do, in messages."""
+    """The queues of the models of one kind, by their ids. `action` is what they do, in messages; all else as above."""
 
-    def __init__(self, queues: Mapping[str, ModelQueue[Model, Item, Result]], *, action: str) -> None:
-        self._queues, self._action = queues, action
+    def __init__(
+        self,
+        sources: Iterable[ModelSource],
+        worker: Worker,
+        *,
+        fetch_files: Callable[[ModelSource], Path],
+        open_model: Callable[[Path], Model],
+        compute: Callable[[Model, Sequence[Item]], Iterable[Result]],
+        noun: str,
+        action: str,
+    ) -> None:
+        self._action = action
+        self._queues = {
+            source.id: ModelQueue(
+                source, worker, fetch_files=fetch_files, open_model=open_model, compute=compute, noun=noun
+            )
+            for source in sources
+        }
 
     @property
     def usable(self) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from herding.engine.embeddings import files as embedding_files
-from herding.engine.embeddings.queue import ModelQueue, ModelQueues, Worker
+from herding.engine.embeddings.queue import ModelQueues, Worker
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import RerankRequest
 
@@ -43,18 +43,15 @@ class Reranker:
 
     def __init__(self, sources: Iterable[ModelSource], worker: Worker, *, open_model: Opener | None = None) -> None:
         opener = open_model or _open_model
-        queues: dict[str, ModelQueue[Scores, Pair, float]] = {
-            source.id: ModelQueue(
-                source,
-                worker,
-                fetch_files=embedding_files.fetch_reranker,
-                open_model=lambda path: opener(path, worker.threads),
-                compute=lambda model, pairs: model.score(pairs),
-                noun="reranker",
-            )
-            for source in sources
-        }
-        self._queues = ModelQueues(queues, action="does not rerank")
+        self._queues = ModelQueues[Scores, Pair, float](
+            sources,
+            worker,
+            fetch_files=embedding_files.fetch_reranker,
+            open_model=lambda path: opener(path, worker.threads),
+            compute=lambda model, pairs: model.score(pairs),
+            noun="reranker",
+            action="does not rerank",
+        )
 
     def status(self) -> dict[str, Any]:
         """Return the models that rerank now, and the errors of those that can't be loaded."""
@@ -75,6 +72,6 @@ class Reranker:
 
 
 def _open_model(path: Path, threads: int) -> Scores:
-    from herding.engine.embeddings.cross_encoder import open_cross_encoder  # takes seconds
+    from herding.engine.embeddings.cross_encoder import CrossEncoderModel  # takes seconds
 
-    return open_cross_encoder(path, threads=threads)
+    return CrossEncoderModel(path, threads=threads)

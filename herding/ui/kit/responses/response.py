@@ -58,7 +58,9 @@ _ERRORS = {
     "queue_full": "Too many requests of yours are queued",
     "crowded": "Too many requests are queued",
     "node_busy": "Model overloaded",
+    "plugin_failed": "Plugin error",
     "store_error": "Database error",
+    "shutting_down": "Herding was stopped",
     "internal_error": "Internal error",
 }
 
