@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import URL, Dialect, Engine, UpdateBase, event
+from sqlalchemy import Dialect, UpdateBase
 
 from herding import main
 from herding.plugins import Plugins
-from herding.store import database, store, writer
+from herding.store import store, writer
 from herding.store.writer import RowWriter
 from herding.yaml_files import YamlDocument
 
@@ -24,7 +24,7 @@ TEXTS = 1_000
 
 @contextmanager
 def made_once() -> Iterator[None]:
-    """Let apps share the plugins that were found, the statements that were compiled, and the YAML that was parsed.
+    """Let apps share the plugins that were found, the statements that were made, and the YAML that was parsed.
 
     These stay as they are once they are made. A test that installs plugins changes where Python looks for them, and so
     they are looked for anew.
@@ -45,29 +45,9 @@ def made_once() -> Iterator[None]:
         patch.object(main, "load_plugins", load_plugins),
         patch.object(store, "_statements", cache(store._statements)),
         patch.object(writer, "RowWriter", row_writer),
-        patch.object(database, "create_engine", _sharing(database.create_engine)),
         patch.object(YamlDocument, "_read", _remembering(YamlDocument._read)),
     ):
         yield
-
-
-def _sharing(create: Callable[..., Engine]) -> Callable[..., Engine]:
-    """Make engines that know the statements which earlier ones for the same driver compiled.
-
-    They are kept by dialect, so the engines share that too: the first that was connected to a database.
-    """
-    first: dict[object, Engine] = {}
-
-    def made(url: URL, **options: Any) -> Engine:
-        engine = create(url, **options)
-        driver = engine.dialect.dbapi
-        if driver in first:
-            engine.dialect, engine._compiled_cache = first[driver].dialect, first[driver]._compiled_cache
-        else:
-            event.listen(engine, "connect", lambda *_: first.setdefault(driver, engine))
-        return engine
-
-    return made
 
 
 def _remembering(read: Callable[[YamlDocument, str], Any]) -> Callable[[YamlDocument, str], Any]:
