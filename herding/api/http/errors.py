@@ -79,6 +79,11 @@ Responses = dict[int | str, dict[str, Any]]
 """Descriptions of responses in OpenAPI, by status."""
 
 
+def file_response(media_type: str, **schema: str) -> Responses:
+    """Return the description of a response that is a file."""
+    return {200: {"content": {media_type: {"schema": schema}}}}
+
+
 class ErrorDetail(BaseModel):
     """An error of the native API. `message` says what happened and what to do."""
 

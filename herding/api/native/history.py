@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
-from herding.api.http.errors import Responses, error_responses
+from herding.api.http.errors import error_responses, file_response
 from herding.api.http.models import Instant, ResponseModel, format_instant
 from herding.api.http.request import Caller
 from herding.api.http.request_filter import EMPTY_TO_NONE, RequestFilter
@@ -184,6 +184,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of the history."""
     routes = APIRouter(prefix="/api/v1", tags=["history"])
     accounts = orchestrator.accounts
+    as_csv, as_jsonl = (file_response(kind, type="string") for kind in ("text/csv", "application/jsonl"))
 
     @routes.get("/history", response_model=HistoryPage, responses=error_responses(_OTHERS, _PERIOD))
     async def list_requests(
@@ -218,14 +219,20 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             raise NotFoundError("Request not found.", param="request_id")
         return ForgetResponse(forgotten=forgotten)
 
-    @routes.get("/history.csv", response_class=StreamingResponse, responses=_file("text/csv") | error_responses())
+    @routes.get(
+        "/history.csv",
+        response_class=StreamingResponse,
+        responses=as_csv | error_responses(),
+    )
     async def export_history_as_csv(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as CSV for a spreadsheet."""
         lines = csv_lines(await _begun(orchestrator.history.export(where, who)))
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=download_headers("history.csv"))
 
     @routes.get(
-        "/history.jsonl", response_class=StreamingResponse, responses=_file("application/jsonl") | error_responses()
+        "/history.jsonl",
+        response_class=StreamingResponse,
+        responses=as_jsonl | error_responses(),
     )
     async def export_history_as_jsonl(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as JSON, one request per line."""
@@ -246,7 +253,3 @@ async def _begun(entries: AsyncIterator[Entry]) -> AsyncIterator[Entry]:
                 yield entry
 
     return all_of_them()
-
-
-def _file(media_type: str) -> Responses:
-    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}

@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from herding.api.http.errors import Responses, error_responses
+from herding.api.http.errors import error_responses, file_response
 from herding.api.http.models import Instant, ResponseModel, format_instant
 from herding.api.http.request import Caller
 from herding.api.http.request_filter import RequestFilter
@@ -24,7 +24,6 @@ from herding.values import GroupName, HistoryFilter, UsageGroup, UsageSum, to_do
 
 _OTHERS = AccessError("The role 'user' sees only your own requests. Leave out 'user'.")
 _NO_USER = NotFoundError("User not found.", param="user")
-_CSV: Responses = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 _NAMES: tuple[GroupName, ...] = get_args(GroupName)
 
 
@@ -135,7 +134,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         report = await orchestrator.usage.report(asked.by, asked.where, who)
         return UsageResponse(limits=limits, statistics=UsageStatistics.from_report(report))
 
-    @routes.get("/usage.csv", response_class=Response, responses=_CSV | errors)
+    @routes.get("/usage.csv", response_class=Response, responses=file_response("text/csv", type="string") | errors)
     async def export_usage_as_csv(asked: Asked, who: Caller) -> Response:
         """Download statistics of requests as CSV for a spreadsheet; without `group_by`, by day."""
         report = await orchestrator.usage.report(asked.by or ("day",), asked.where, who)

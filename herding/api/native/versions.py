@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, StrictInt
 
-from herding.api.http.errors import Responses, error_responses
+from herding.api.http.errors import error_responses, file_response
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.api.http.response import download_headers
@@ -227,7 +227,7 @@ def _files(orchestrator: Orchestrator) -> APIRouter:
     @routes.get(
         f"{_PROMPT}/yaml",
         response_class=Response,
-        responses=_file("application/yaml", {}) | error_responses(_NO_VERSION),
+        responses=file_response("application/yaml") | error_responses(_NO_VERSION),
     )
     async def export_prompt(key: str, who: Caller, version: Number = None) -> Response:
         """Download a version of a prompt as a prompt file."""
@@ -238,7 +238,7 @@ def _files(orchestrator: Orchestrator) -> APIRouter:
     @routes.get(
         "/api/v1/prompts.zip",
         response_class=Response,
-        responses=_file("application/zip", {"type": "string", "format": "binary"}) | error_responses(),
+        responses=file_response("application/zip", type="string", format="binary") | error_responses(),
     )
     async def export_prompts(who: Caller) -> Response:
         """Download the newest version of all prompts that you may use as a zip archive of prompt files."""
@@ -256,7 +256,3 @@ def _files(orchestrator: Orchestrator) -> APIRouter:
         return ImportResponse(prompts=list(await studio.import_bundle(await request.body(), who)))
 
     return routes
-
-
-def _file(media_type: str, schema: dict[str, str]) -> Responses:
-    return {200: {"content": {media_type: {"schema": schema}}}}

@@ -148,8 +148,9 @@ def _is_plain(value: Any) -> bool:
 
 def list_parameters(parameters: Mapping[str, Any]) -> str:
     """Return parameters on one line, such as `top_p 0.3, seed 5`."""
-    texts = {
-        name: ", ".join(map(repr, value)) if name == "stop" and not isinstance(value, str) else format_value(value)
-        for name, value in parameters.items()
-    }
-    return ", ".join(f"{name} {value}" for name, value in texts.items())
+    return ", ".join(f"{name} {parameter_text(name, value)}" for name, value in parameters.items())
+
+
+def parameter_text(name: str, value: Any) -> str:
+    """Return the value of a parameter as text."""
+    return ", ".join(map(repr, value)) if name == "stop" and not isinstance(value, str) else format_value(value)

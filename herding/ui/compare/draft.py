@@ -46,7 +46,7 @@ class OwnDrafts:
         if edits.whole is not None:
             with suppress(UserError):
                 shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
-        return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
+        return replace(shown, parameters=Parameters.of(edits.parameters).over(shown.parameters))
 
     async def _editable(self, key: str, who: Principal) -> PromptInfo:
         return require_prompt(await editable(key, who, self._orchestrator), key)
@@ -59,7 +59,7 @@ class OwnDrafts:
             prompt=reference(await self._editable(live.key, who)),
             variables={name: value for name, value in values.items() if name in info.variables},
             model=config.model or None,
-            parameters=config.overrides.over(_overrides(edits.parameters)),
+            parameters=config.overrides.over(Parameters.of(edits.parameters)),
             template=edits.template,
             whole=edits.whole,
         )
@@ -124,15 +124,11 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     changed, unset = _parameter_changes(target, shown)
     if unset or _other_content(target) != _other_content(shown):
-        return Edits(whole=_whole(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
+        data = apply_edits(target.key, target.content, Edits(parameters=parameters))
+        return Edits(whole=to_text(shown.key, full_text(shown), data))
     return Edits(
         template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )
-
-
-def _whole(shown: PromptInfo, data: Mapping[str, Any]) -> str:
-    """Return `data` as YAML, with the comments of the version that is shown."""
-    return to_text(shown.key, full_text(shown), data)
 
 
 def _parameter_changes(target: PromptInfo, shown: PromptInfo) -> tuple[dict[str, Any], bool]:
@@ -151,8 +147,3 @@ def _parameter_changes(target: PromptInfo, shown: PromptInfo) -> tuple[dict[str,
 
 def _other_content(prompt: PromptInfo) -> dict[str, Any]:
     return {name: value for name, value in prompt.content.items() if name not in (*BODY, "parameters")}
-
-
-def _overrides(parameters: Mapping[str, Any]) -> Parameters:
-    """Return a draft's parameters as those of a request."""
-    return Parameters.of(parameters)

@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.compare.columns import ColumnConfig, list_parameters
-from herding.ui.engineer.setting_fields import COMMON_PARAMETERS
+from herding.ui.compare.columns import ColumnConfig, list_parameters, parameter_text
+from herding.ui.engineer.setting_fields import COMMON_PARAMETERS, changed_parameters
 from herding.ui.kit.format import datetime_tag, el, key_values, panel
-from herding.values import Entry, Outcome, Parameters, Principal, PromptInfo
+from herding.values import Entry, Outcome, Principal, PromptInfo
 
 
 async def first_config(past: Outcome, live: PromptInfo, who: Principal, orchestrator: Orchestrator) -> ColumnConfig:
@@ -21,7 +21,7 @@ async def first_config(past: Outcome, live: PromptInfo, who: Principal, orchestr
     """
     same = await same_config(past, live, who, orchestrator)
     if same.version:
-        return replace(same, version="", parameters=overrides(past.parameters, live.parameters))
+        return replace(same, version="", parameters=changed_parameters(past.parameters, live.parameters))
     other = next((model for model, nodes in live.served.items() if nodes and model != past.model), "")
     return replace(same, model=other) if other else same
 
@@ -35,17 +35,7 @@ async def same_config(past: Outcome, live: PromptInfo, who: Principal, orchestra
             version = str(past.version)
         except NotFoundError:
             pass
-    return ColumnConfig(live.key, version, past.model or "", overrides(past.parameters, own))
-
-
-def overrides(ran: Parameters, own: Parameters) -> dict[str, object]:
-    """Return the parameters of a request that differ from a version's own."""
-    found: dict[str, object] = {}
-    for name in COMMON_PARAMETERS:
-        value = getattr(ran, name)
-        if value not in (None, ()) and value != getattr(own, name):
-            found[name] = list(value) if name == "stop" else value
-    return found
+    return ColumnConfig(live.key, version, past.model or "", changed_parameters(past.parameters, own))
 
 
 def past_head(entry: Entry, name: str) -> Markup:
@@ -71,7 +61,7 @@ def past_head(entry: Entry, name: str) -> Markup:
 def own_parameters(row: Outcome) -> dict[str, str]:
     """Return the parameters that a request ran with, as texts by name."""
     given = {name: value for name, value in row.parameters.given().items() if name in COMMON_PARAMETERS}
-    return {name: list_parameters({name: value}).removeprefix(f"{name} ") for name, value in given.items()}
+    return {name: parameter_text(name, value) for name, value in given.items()}
 
 
 def version_of(row: Outcome) -> str:

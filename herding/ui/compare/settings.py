@@ -8,8 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.ui.compare.choices import Board, Pickers
-from herding.ui.compare.columns import Column, list_parameters
+from herding.ui.compare.columns import Column, list_parameters, parameter_text
 from herding.ui.compare.inputs import FORM
+from herding.ui.compare.replay import version_of
 from herding.ui.engineer.models import ModelChoice, model_options
 from herding.ui.engineer.setting_fields import COMMON_PARAMETERS, PARAMETERS, SettingField
 from herding.ui.kit.fields import select_field, text_field
@@ -119,7 +120,7 @@ def _changes(past: Outcome, column: Column, info: PromptInfo) -> list[tuple[str,
     found = []
     if config.prompt != past.prompt:
         found.append(("prompt", past.prompt, config.prompt))
-    before, after = _version_of(past), "My draft" if config.is_draft else f"v{info.version}"
+    before, after = version_of(past) or "unsaved", "My draft" if config.is_draft else f"v{info.version}"
     if before != after:
         found.append(("version", before, after))
     if config.model != (past.model or ""):
@@ -132,14 +133,8 @@ def _changes(past: Outcome, column: Column, info: PromptInfo) -> list[tuple[str,
     return found
 
 
-def _version_of(past: Outcome) -> str:
-    return f"v{past.version}{' (edited)' if past.edited else ''}"
-
-
 def _shown(name: str, value: Any) -> str:
-    if value in (None, ()):
-        return "default"
-    return list_parameters({name: value}).removeprefix(f"{name} ")
+    return "default" if value in (None, ()) else parameter_text(name, value)
 
 
 def changed_inputs(board: Board) -> list[str]:

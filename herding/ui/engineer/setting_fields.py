@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from herding.prompts.checks import Checks
 from herding.prompts.parameters import PromptParameters
+from herding.values import Parameters
 from herding.yaml_files import StrictModel
 
 Kind = Literal["number", "integer", "yes_no", "text", "lines", "json"]
@@ -111,3 +112,10 @@ COMMON_PARAMETERS = ("temperature", "max_tokens", "top_p", "top_k", "seed", "sto
 
 CHECKS = _fields(Checks)
 """All checks of a prompt, by name."""
+
+
+def changed_parameters(ran: Parameters, own: Parameters) -> dict[str, Any]:
+    """Return the common parameters of a request that differ from a version's own."""
+    found = {name: getattr(ran, name) for name in COMMON_PARAMETERS}
+    changed = {name: value for name, value in found.items() if value not in (None, (), getattr(own, name))}
+    return {name: list(value) if name == "stop" else value for name, value in changed.items()}

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from herding.access.operations import HISTORY, PROMPTS, RUN, SAVE
 from herding.errors import NotFoundError
-from herding.prompts.edits import NUMBERS, Edits
+from herding.prompts.edits import Edits
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer import layout, models
 from herding.ui.engineer.branches import Branches
@@ -31,12 +31,13 @@ from herding.ui.engineer.routes.prompts import PromptRoutes
 from herding.ui.engineer.routes.saving import SaveRoutes
 from herding.ui.engineer.run import RunRoutes, response_section
 from herding.ui.engineer.saving import can_save
+from herding.ui.engineer.setting_fields import changed_parameters
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
 from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
-from herding.values import Parameters, Principal, PromptInfo
+from herding.values import Principal, PromptInfo
 
 
 class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRoutes, PromptRoutes, View):
@@ -109,7 +110,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         if saved is None:
             return row.prompt or "", panel("warn", "This request has no prompt to open")
         older = await self._older(saved, row.version, who)
-        changed = _changed_parameters(older or saved, row.parameters)
+        changed = changed_parameters(row.parameters, (older or saved).parameters)
         values = given_values(row, older or saved)
         whole = _whole_text(older, changed) if older else None
         edits = Edits(values, parameters={} if older else changed, whole=whole)
@@ -141,14 +142,6 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
     async def _fill_in(self, saved: PromptInfo, edits: Edits, who: Principal) -> None:
         """Make edits the draft of a prompt; the draft before them is a step to go back to."""
         await store(await with_edits(saved, edits, who, self._orchestrator), who, self._orchestrator)
-
-
-def _changed_parameters(prompt: PromptInfo, used: Parameters) -> dict[str, Any]:
-    """Return the parameters of a request that differ from those of its prompt."""
-    given = {name: value for name, value in used.given().items() if name in ("stop", *NUMBERS)}
-    own = prompt.parameters.given()
-    changed = {name: value for name, value in given.items() if value != own.get(name)}
-    return {name: list(value) if name == "stop" else value for name, value in changed.items()}
 
 
 def _whole_text(prompt: PromptInfo, parameters: Mapping[str, Any]) -> str:
