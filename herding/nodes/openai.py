@@ -21,7 +21,7 @@ from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count, estimate_tokens
 from herding.nodes.capabilities import Capabilities, CapabilitiesConfig, hosted_capabilities
 from herding.nodes.dialect import Dialect
-from herding.nodes.origin import URL_FORM
+from herding.nodes.origin import URL_FORM, check_name
 from herding.nodes.prices import Price, list_price
 from herding.nodes.redact import Secrets
 from herding.nodes.responses.decompress import body_of
@@ -92,7 +92,7 @@ class OpenAIConfig(RemoteConfig):
             raise ValueError("this URL has no host or an invalid port")
         if "?" in url or "#" in url:
             raise ValueError("remove '?' and '#' from this URL: paths are appended to it")
-        httpx.URL(url)
+        check_name(url)
         return url
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+import httpx
+
 Address = IPv4Address | IPv6Address
 
 PORTS = {"http": 80, "https": 443}
@@ -68,4 +70,15 @@ def _check_host(host: str) -> str:
         raise ValueError(f"'{host}' is not a valid host; write an address as 192.0.2.1 or [2001:db8::1]") from None
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise ValueError(f"'{host}' is not a valid host")
+    if "xn--" in host:
+        check_name(f"http://{host}")
     return host
+
+
+def check_name(url: str) -> None:
+    """Raise ValueError for a URL whose host could not be looked up, whoever asks."""
+    try:
+        parsed = httpx.URL(url)
+        _ = parsed.host, parsed.raw_host.decode().encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"this URL has an invalid host: {error}") from None

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.ready_process import ReadyProcess
 from tests.support.ports import free_port
+from tests.support.ready_process import ReadyProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300.0
@@ -66,12 +66,13 @@ class RunningApp:
         """Start it and wait until it listens, or until a request can be served."""
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "TOGETHER_API_KEY")}
         environment |= {"HERDING_PORT": str(self.port), **self._environment}
-        if self._own_interpreter:
-            with self.log.open("ab") as log:
+        with self.log.open("ab") as log:
+            if self._own_interpreter:
                 command = [*prefix, sys.executable, str(self.code / "app.py")]
                 self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.code)
-        else:
-            self._process = ReadyProcess(environment, log=self.log, directory=self.code)
+            else:
+                where = {"environment": environment, "directory": self.code}
+                self._process = ReadyProcess("herding.main", **where, stdout=log.fileno())
         self.wait_for("/readyz" if ready else "/healthz")
         return self
 

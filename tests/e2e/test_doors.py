@@ -21,10 +21,10 @@ import pytest
 from herding.access import sessions
 from herding.access.sessions import Session
 from herding.store import sqlite
-from tests.e2e.ready_process import ReadyProcess
 from tests.e2e.running_app import ROOT, START_SECONDS, RunningApp
 from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
+from tests.support.ready_process import ReadyProcess
 
 OPERATOR = "canary-of-the-operator-7Q"
 SECRETS = {
@@ -571,8 +571,9 @@ def start(home: Path, **environment: str) -> tuple[int, str]:
     """Exit status and output of an app that is expected not to start."""
     log = home / "start.log"
     given = {"PATH": os.environ["PATH"], "HERDING_HOME": str(home), "HERDING_PORT": "0", **environment}
-    code = ReadyProcess(given, log=log, directory=ROOT).wait(START_SECONDS)
-    return code, log.read_text()
+    with log.open("wb") as said:
+        process = ReadyProcess("herding.main", environment=given, directory=ROOT, stdout=said.fileno())
+    return process.wait(START_SECONDS), log.read_text()
 
 
 BAD_STARTS: dict[str, dict[str, Any]] = {

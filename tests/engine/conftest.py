@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
 
+from tests.support.ready_process import ReadyProcess
+
+ROOT = Path(__file__).parents[2]
 SECRET = "correct horse battery staple"
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -65,7 +69,8 @@ def save_tiny_model(folder: Path, *, seed: int = 0, template: str | None = TEMPL
 class Child:
     """An engine process and a client that knows its secret."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | ReadyProcess
+    output: IO[str]
     port: int
     client: httpx.Client = field(init=False)
 
@@ -106,25 +111,34 @@ class Child:
 
     def end(self) -> None:
         self.client.close()
-        self.process.kill()
-        self.process.communicate()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(60)
+        self.output.close()
 
 
-def start_engine(*arguments: str, stdin: int | None = None, **settings: str) -> Child:
-    """Start an engine with `settings` in its environment; without any it cannot reach the hub."""
+def start_engine(*arguments: str, stdin: int | None = None, own_interpreter: bool = False, **settings: str) -> Child:
+    """Start an engine with `settings` in its environment; without any it cannot reach the hub.
+
+    It runs in a process that has imported it already, unless it has an `own_interpreter`: then it is started as by
+    `python -m herding.engine`, which takes seconds. So it is with settings, since libraries read them at their import.
+    """
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HERDING_NODE_SECRET": SECRET} | settings
-    process = subprocess.Popen(
-        [sys.executable, "-m", "herding.engine", *arguments],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    line = json.loads(process.stdout.readline())
+    process: subprocess.Popen[str] | ReadyProcess
+    if own_interpreter or settings or stdin is not None:
+        command = [sys.executable, "-m", "herding.engine", *arguments]
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+        assert process.stdout is not None
+        output = process.stdout
+    else:
+        heard, said = os.pipe()
+        output = os.fdopen(heard)
+        process = ReadyProcess(
+            "herding.engine.__main__", *arguments, environment=environment, directory=ROOT, stdout=said, stderr=2
+        )
+        os.close(said)
+    line = json.loads(output.readline())
     assert line["pid"] == process.pid
-    return Child(process, line["port"])
+    return Child(process, output, line["port"])
 
 
 @pytest.fixture(scope="session")

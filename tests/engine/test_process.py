@@ -59,7 +59,7 @@ def test_there_are_no_interactive_docs(engine, path):
 
 
 def test_the_port_is_announced_at_once_and_status_answers_while_the_model_loads(start, tiny):
-    child = start("--model", "test/tiny", "--offer", f"test/tiny={tiny}")
+    child = start("--model", "test/tiny", "--offer", f"test/tiny={tiny}", own_interpreter=True)
     first = child.status()
     assert (first["state"], first["loading"]) == ("loading", "test/tiny")
     refused = child.client.post("/generate", json={"text": "x"})
@@ -68,11 +68,11 @@ def test_the_port_is_announced_at_once_and_status_answers_while_the_model_loads(
     assert child.wait_until_ready()["state"] == "ready"
     child.process.send_signal(signal.SIGTERM)
     child.process.wait(60)
-    assert child.process.stdout.read() == ""  # the announcement was the only line
+    assert child.output.read() == ""  # the announcement was the only line
 
 
 def test_sigterm_ends_it_in_the_middle_of_an_answer(start, talker):
-    child = start("--model", "test/talker", "--offer", f"test/talker={talker}")
+    child = start("--model", "test/talker", "--offer", f"test/talker={talker}", own_interpreter=True)
     child.wait_until_ready()
     endless = {"text": "Once", "parameters": {"temperature": 0, "max_tokens": 32_000}}  # many times the grace
     with child.client.stream("POST", "/generate", json=endless) as response:

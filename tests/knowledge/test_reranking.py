@@ -51,7 +51,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 @pytest.fixture
 async def place(tmp_path: Path, database: str, words: Words, engine: Child) -> AsyncIterator[Place]:
     config = HerdingConfig(kind="herding", name="gpu", base_url=str(engine.client.base_url))
-    node = config.create(BuildContext(secret=lambda _: SECRET))
+    node = config.build(BuildContext(secret=lambda _: SECRET))
     async with herding(tmp_path, echo(), words, node) as made:
         await node.status()
         for key, reranker in (("ask", "best"), ("missing", "nobody/knows"), ("gone", "gone"), ("wrong", "words")):

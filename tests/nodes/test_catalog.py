@@ -53,6 +53,8 @@ def test_the_shipped_file_needs_no_key_and_no_network() -> None:
         ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x'}\n", 2, "models, embedding_models or rerank_models"),
         ("nodes:\n  - {kind: echo, name: a, deadlines: {idle: .inf}}\n", 2, "finite"),
         ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', models: [m], api_key: secret}\n", 2, "not known"),
+        ("nodes:\n  - {kind: openai, name: a, base_url: 'http://①⓪.0.0.1', models: [m]}\n", 2, "invalid host"),
+        ("nodes:\n  - {kind: herding, name: a, base_url: 'http://xn--a'}\n", 2, "invalid host"),
         ("herd: []\n", 1, "not known"),
     ],
 )

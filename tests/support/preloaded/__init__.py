@@ -1,0 +1,1 @@
+"""What processes import before others are forked from them."""
