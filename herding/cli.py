@@ -144,15 +144,15 @@ async def _manage_collections(options: argparse.Namespace) -> None:
     try:
         if options.task == "list":
             for found in await store.collections():
-                states = f"{found.documents} documents, {found.waiting} waiting, {found.failed} failed"
-                print(f"{found.name}  {states}, {found.chunks} chunks  {found.embedding_model}")
+                states = f"{_count(found.documents, 'document')}, {found.waiting} waiting, {found.failed} failed"
+                print(f"{found.name}  {states}, {_count(found.chunks, 'chunk')}  {found.embedding_model}")
         elif options.task == "documents":
             await _list_documents(store, options.name)
         elif options.task == "add":
             await _add_files(store, options)
         elif options.document:
             collection = await store.collection(options.name)
-            print(f"{await store.delete_documents(collection.id, options.document)} documents deleted.")
+            print(f"{_count(await store.delete_documents(collection.id, options.document), 'document')} deleted.")
         else:
             await store.delete_collection(options.name)
             print(f"Collection {options.name} deleted.")
@@ -189,7 +189,7 @@ async def _add_files(store: Store, options: argparse.Namespace) -> None:
         part = documents[start : start + _STEP]
         job = await add_documents(store, collection, part, changed_by=OPERATOR, now=now_ms())
         added, unchanged = added + job.documents, unchanged + job.unchanged
-    print(f"{added} documents wait for the app, which indexes them while it runs; {unchanged} unchanged.")
+    print(f"{_count(added, 'document')} added, {unchanged} unchanged. The app indexes what was added while it runs.")
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
@@ -255,6 +255,10 @@ def _row(token: Token) -> tuple[str, ...]:
     state = "revoked" if token.revoked_at else "expired" if expired else "valid"
     times = (_minute(token.created_at), _minute(token.expires_at), _minute(token.last_used_at))
     return (token.id, token.user, token.role or "user's", token.name, *times, state)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _minute(ms: int | None) -> str:

@@ -22,7 +22,10 @@ class NodeCall:
 
     A stop, a cancelled caller and a deadline end the generation at once, even while the node waits for data. Only the
     time spent waiting for the node counts. Iterate `chunks`, then call `close`, from one task at a time.
+    `made` is what a model made of texts, where that is not a response.
     """
+
+    made: Embeddings | Ranking | None = None
 
     def __init__(self, node: Node, call: Call) -> None:
         self._node, self._call = node, call
@@ -98,8 +101,6 @@ class NodeCall:
 
 class ReadingCall(NodeCall):
     """A call for what a model makes of texts: `made` is set before its only chunk."""
-
-    made: Embeddings | Ranking | None = None
 
     @abstractmethod
     def _make(self) -> Awaitable[Embeddings | Ranking]:

@@ -76,7 +76,7 @@ def _check_host(host: str) -> str:
 
 
 def check_name(url: str) -> None:
-    """Raise ValueError for a URL whose host could not be looked up, whoever asks."""
+    """Raise ValueError for a URL whose host is no name that can be looked up."""
     try:
         parsed = httpx.URL(url)
         _ = parsed.host, parsed.raw_host.decode().encode("idna")

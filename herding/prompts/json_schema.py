@@ -39,6 +39,8 @@ def find_mismatch(schema: dict[str, Any], data: Any) -> str | None:
         return "can't check the JSON schema: a $ref in it has no target"
     except RecursionError:
         return "can't check the JSON schema: a $ref in it is circular or nested too deep"
+    except OverflowError:  # a multiple of a fraction is looked for with floats
+        return "can't check the JSON schema: a number is too large"
     except (TimeoutError, regex.error):
         return "checking the JSON schema took too long"
     return f"the JSON does not match the schema: {_located(error)}" if error else None

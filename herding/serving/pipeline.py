@@ -36,7 +36,7 @@ from herding.errors import (
 )
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
-from herding.herd.node_call import EmbeddingCall, NodeCall, ReadingCall, RerankCall
+from herding.herd.node_call import EmbeddingCall, NodeCall, RerankCall
 from herding.knowledge.retrieval import Retrieved
 from herding.plugins import Plugins
 from herding.prompts.compose import RenderedPrompt
@@ -321,7 +321,8 @@ class Pipeline:
                 yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
             async with aclosing(call.chunks()) as chunks:
                 async for chunk in chunks:
-                    await run.be_entered()
+                    if run.entered:
+                        await run.be_entered()
                     if permit.trial and (chunk.text or chunk.deltas):
                         permit.first_token()
                     delta = run.received.add(chunk)
@@ -329,8 +330,7 @@ class Pipeline:
                         call.end_within(GRACE_SECONDS)
                     if delta and (run.is_streamed or run.filters):
                         yield delta
-            if isinstance(call, ReadingCall):
-                run.made = call.made
+            run.made = call.made
             responded = not run.stopped
         except (NodeError, UserError) as error:
             failure = error

@@ -25,7 +25,7 @@ def test_the_command_fills_and_deletes(
     (tmp_path / "files" / ".hidden.md").write_text("no")
     assert main(["collections", "add", "docs", str(tmp_path / "files")]) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("2 documents wait")
+    assert printed.out.startswith("2 documents added, ")
     assert "files/tool.exe: left out" in printed.err
     assert main(["collections", "add", "docs", str(tmp_path / "files" / "bread.md")]) == 0
     assert "1 unchanged" in capsys.readouterr().out
@@ -34,7 +34,7 @@ def test_the_command_fills_and_deletes(
     assert [line.split()[:2] for line in lines] == [["files/bread.md", "waiting"], ["files/sea/boat.py", "waiting"]]
     assert main(["collections", "delete", "docs", "--document", "files/bread.md"]) == 0
     assert main(["collections", "list"]) == 0
-    assert "docs  1 documents, 1 waiting" in capsys.readouterr().out
+    assert "docs  1 document, 1 waiting" in capsys.readouterr().out
     assert main(["collections", "delete", "docs"]) == 0
     assert main(["collections", "delete", "docs"]) == 1
     assert main(["collections", "add", "docs", str(tmp_path / "nowhere")]) == 1

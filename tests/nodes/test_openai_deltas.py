@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -116,3 +117,23 @@ def test_an_event_that_is_too_deep_to_pass_on_is_refused(deep: str, line_end: st
     assert reader.read([line.encode() for line in event.split("\n")]) == []
     assert reader.failure is not None
     assert "nested too deeply" in reader.failure.message
+
+
+def test_each_line_of_an_event_in_several_lines_may_be_json_by_itself() -> None:
+    event = {"choices": [{"index": 0, "delta": {"content": "a", "x": {"ids": [1, 2], "more": [{}], "last": [None]}}}]}
+    lines = [line.encode() for line in json.dumps(event, indent=1).split("\n")]
+    reader = StreamReader("any")
+    (chunk,) = reader.read(lines)
+    assert chunk.deltas[0].fields == {"x": {"ids": [1, 2], "more": [{}], "last": [None]}}
+    whole = json.dumps(event).encode()
+    assert reader.read([*lines[:3], whole]) == []
+    assert reader.failure is not None
+    assert "not valid JSON" in reader.failure.message
+
+
+def test_an_event_that_never_ends_is_refused_soon() -> None:
+    reader = StreamReader("any")
+    begun = time.process_time()
+    reader.read([b'{"a": [', *[b"1,"] * 200_000])
+    assert reader.failure is not None
+    assert time.process_time() - begun < 30  # to try the whole after each line would take ten minutes

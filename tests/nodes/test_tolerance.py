@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from herding.errors import (
@@ -22,6 +24,7 @@ from herding.errors import (
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.nodes.http import error_message
+from herding.nodes.responses.decompress import body_of
 from herding.nodes.template import TemplateConfig, TemplateNode
 from herding.values import Call, Chunk, Message, Parameters, Usage
 from tests.support.nodes import PATIENT, openai
@@ -195,6 +198,34 @@ async def test_a_good_answer_is_read_whatever_its_wrapping(server: RawNode, name
     chunks = await chunks_of(openai(server.at("x", GOOD_ANSWERS[name]), "m"))
     assert "".join(chunk.text for chunk in chunks) == SAID
     assert (chunks[-1].finish_reason, chunks[-1].usage) == ("stop", NODE_USAGE)
+
+
+class OnePiece(httpx.AsyncByteStream):
+    """A body that is there at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+async def test_a_few_bytes_that_become_many_leave_others_their_turn() -> None:
+    turns = pieces = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    bomb = OnePiece(gzip.compress(b"data: {}\n\n" * 300_000))
+    async for piece in body_of(httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=bomb)):
+        assert len(piece) < 100_000
+        pieces += 1
+    counting.cancel()
+    assert turns >= pieces - 1 > 20
 
 
 async def test_bytes_arrive_in_any_pieces(server: RawNode) -> None:

@@ -145,6 +145,9 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
         ),
         ({"json_schema": {"$ref": "#/$defs/no"}}, "1", "has no target"),
         ({"json_schema": {"$ref": "#"}}, "1", "is circular"),
+        ({"json_schema": {"multipleOf": 0.1}}, "9" * 400, "too large"),
+        ({"json_schema": {"multipleOf": 0.5}}, "1e999", "too large"),
+        ({"json_schema": {"multipleOf": 1e-300}}, "1e300", "not a multiple"),
         ({"json_schema": {"uniqueItems": True}}, '[1, true, "1", [1], {"a": 1}, {"a": true}, null]', None),
         (
             {"json_schema": {"uniqueItems": True}},

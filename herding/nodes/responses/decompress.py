@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from typing import cast
@@ -10,7 +11,7 @@ import httpx
 
 from herding.errors import BadResponseError
 
-MAX_PIECE = 256_000
+MAX_PIECE = 64_000
 """The most bytes that are decompressed at once: a few bytes can become gigabytes, and readers stop before that."""
 
 _GZIP_MARK = b"\x1f"
@@ -40,6 +41,8 @@ class _Inflated(AsyncIterator[bytes]):
         self._left, self._has_more = b"", False
 
     async def __anext__(self) -> bytes:
+        if self._has_more:  # without this, all that a few bytes become would be read before anybody else's turn
+            await asyncio.sleep(0)
         while not self._left and not self._has_more:
             self._left = await anext(self._chunks)
         if self._inflater and self._inflater.eof:  # servers may compress each part by itself

@@ -30,6 +30,9 @@ from herding.values import Choice, Chunk, EmbeddingInput, Embeddings, FinishReas
 
 MAX_FLOAT32 = 3.4e38
 
+MAX_EVENT_LINES = 2_000
+"""Lines of an event that is written in several; each may be its last, and is tried."""
+
 MAX_DEPTH = 100
 """Levels of objects and lists in an event; what is deeper could not be read, stored or sent on."""
 
@@ -48,6 +51,7 @@ class StreamReader:
         self._has_choices = False
         self._finish_reason: FinishReason | None = None
         self._held = self._words = ""
+        self._held_lines = 0
         self._begun = False
         self.usage: Usage | None = None
         self.failure: NodeError | None = None
@@ -104,16 +108,19 @@ class StreamReader:
                 pass
         text = self._decoded(data)
         found = _parse_loosely(text)
-        if self._held and found is _NOTHING:
-            found = _parse_loosely(text := f"{self._held}\n{text}")
-        elif self._held:
-            parse_json(self._held, self._node)  # raises the error
+        if self._held:
+            if (isinstance(found, dict) and "choices" in found) or self._held_lines == MAX_EVENT_LINES:
+                parse_json(self._held, self._node)  # raises the error
+            text = f"{self._held}\n{text}"
+            found = _parse_loosely(text) if text.endswith("}") else _NOTHING
         self._held = ""
         self._check_depth(found)
         if found is _NOTHING and text.startswith("{") and len(text) < MAX_LINE:
-            self._held = text
+            self._held, self._held_lines = text, self._held_lines + 1
         elif found is _NOTHING:
             self._words = self._words or shorten(text)
+        else:
+            self._held_lines = 0
         return found
 
     def _check_depth(self, event: Any) -> None:

@@ -13,7 +13,7 @@ from herding.access.operations import USERS
 from herding.access.role_file import RoleNotes
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, hidden_field
 from herding.ui.kit.format import el, failure, join, panel, success
 from herding.ui.kit.live import out_of_band
 from herding.ui.kit.views import Call, Reply, fragment
@@ -33,15 +33,11 @@ class RoleRoutes:
 
     _orchestrator: Orchestrator
 
-    async def _roles_section(self, call: Call) -> Markup:
+    @fragment("GET", "/sections/roles", USERS)
+    async def roles_section(self, call: Call) -> Markup:
         """Return the editor with the current file."""
         notes = await self._orchestrator.accounts.roles(call.principal)
         return editor(notes, self._orchestrator.role_patterns.unmatched(call.principal))
-
-    @fragment("GET", "/roles", USERS)
-    async def load_roles(self, call: Call) -> Markup:
-        """Return the section with the current file."""
-        return await self._roles_section(call)
 
     @fragment("POST", "/roles/check", USERS)
     async def check_roles(self, call: Call) -> Reply:
@@ -97,7 +93,7 @@ def editor(
     actions = el(
         "div",
         button("Save roles", kind="primary", submit=True, id="roles-save"),
-        button("Reload file", id="roles-reload", hx_get="ui/access/roles", hx_target=TARGET),
+        button("Reload file", id="roles-reload", hx_get="ui/access/sections/roles", hx_target=TARGET),
         cls="answers access-actions",
     )
     form = el(
@@ -118,7 +114,7 @@ def editor(
 
 def _loaded(digest: str, untouched: str) -> Markup:
     fields = {"loaded": digest, "untouched": untouched}
-    return join(el("input", type="hidden", name=name, value=value) for name, value in fields.items())
+    return join(hidden_field(name, value) for name, value in fields.items())
 
 
 def conflict(reason: str, file: str, typed: str) -> Markup:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from herding.access.operations import TOKENS, USERS
+from herding.access.operations import TOKENS
 from herding.ui.access.role_editor import RoleRoutes
 from herding.ui.access.tokens import TokenRoutes, manages_all
 from herding.ui.access.users import UserRoutes
@@ -50,25 +50,10 @@ class AccessTab(TokenRoutes, UserRoutes, RoleRoutes, View):
         address = {"section": "" if chosen == known[0] else chosen}
         return Reply(el("div", nav, *shown, id="access", cls="access", data_module="access"), address=address)
 
-    @fragment("GET", "/sections/users", USERS)
-    async def users(self, call: Call) -> Markup:
-        """Return the section of the users."""
-        return await self._users_section(call)
-
-    @fragment("GET", "/sections/roles", USERS)
-    async def roles(self, call: Call) -> Markup:
-        """Return the section of the roles."""
-        return await self._roles_section(call)
-
-    @fragment("GET", "/sections/tokens", TOKENS)
-    async def tokens(self, call: Call) -> Markup:
-        """Return the section of the tokens."""
-        return await self._tokens_section(call)
-
     async def _section(self, name: str, call: Call) -> Markup:
         if name == "users":
-            return await self._users_section(call)
-        return await (self._roles_section(call) if name == "roles" else self._tokens_section(call))
+            return await self.users_section(call)
+        return await (self.roles_section(call) if name == "roles" else self.tokens_section(call))
 
 
 def sections_of(who: Principal) -> Sequence[str]:

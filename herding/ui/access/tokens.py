@@ -62,7 +62,8 @@ class TokenRoutes:
 
     _orchestrator: Orchestrator
 
-    async def _tokens_section(self, call: Call) -> Markup:
+    @fragment("GET", "/sections/tokens", TOKENS)
+    async def tokens_section(self, call: Call) -> Markup:
         """Return the section with the token that the address names."""
         who, accounts = call.principal, self._orchestrator.accounts
         tokens, users = await self._load_tokens(who)

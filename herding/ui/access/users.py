@@ -64,7 +64,8 @@ class UserRoutes:
 
     _orchestrator: Orchestrator
 
-    async def _users_section(self, call: Call) -> Markup:
+    @fragment("GET", "/sections/users", USERS)
+    async def users_section(self, call: Call) -> Markup:
         """Return the section with the user that the address names."""
         who = call.principal
         users = await self._orchestrator.accounts.users(who)

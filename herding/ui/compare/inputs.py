@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.ui.engineer.form_data import is_required
-from herding.ui.kit.fields import checkbox, select_field, text_field
+from herding.ui.kit.fields import checkbox, hidden_field, select_field, text_field
 from herding.ui.kit.format import el, format_value, truncate
 from herding.ui.kit.variables import UNSET, help_text, initial_value
 
@@ -39,15 +39,10 @@ def is_missing(variables: Variables, values: Mapping[str, Any]) -> bool:
     """Return whether a required value is missing."""
     return any(
         variable["type"] != "boolean"
-        and needs_value(variable)
+        and is_required(variable)
         and str(shown_value(name, variable, values)).strip() == ""
         for name, variable in variables.items()
     )
-
-
-def needs_value(variable: Mapping[str, Any]) -> bool:
-    """Return whether a variable has neither a default nor a source that fills it."""
-    return is_required(variable) and not variable.get("source")
 
 
 def input_line(variables: Variables, values: Mapping[str, Any]) -> str:
@@ -82,7 +77,7 @@ def _field(name: str, variable: Mapping[str, Any], value: Any) -> Markup:
     marker = None
     match variable["type"]:
         case "boolean":
-            marker = el("input", type="hidden", name=f"{field}.shown", value="on", form=FORM)
+            marker = hidden_field(f"{field}.shown", form=FORM)
             inner = checkbox(name, field, checked=value in (True, "true", "on"), info=info, **common)
         case "choice":
             options = [(str(option), str(option)) for option in variable.get("choices") or ()]

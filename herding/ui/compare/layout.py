@@ -16,7 +16,7 @@ from herding.ui.compare.preference import Candidate, preference_bar
 from herding.ui.compare.results import NO_RESPONSE, NOT_STORED, result, status
 from herding.ui.compare.settings import changed_inputs, differences, settings_fields, settings_line
 from herding.ui.kit import prompt_text
-from herding.ui.kit.fields import button, checkbox, select_field
+from herding.ui.kit.fields import button, checkbox, hidden_field, select_field
 from herding.ui.kit.format import el, empty_state
 from herding.values import Entry, Principal, PromptInfo
 
@@ -47,9 +47,9 @@ def page(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
     board = shown.board
     past = board.past
     hidden_fields = [
-        el("input", type="hidden", name="prompt", value=board.prompt.key),
-        el("input", type="hidden", name="hidden", value="on" if shown.hidden else ""),
-        el("input", type="hidden", name="request", value=past.outcome.request_id) if past else None,
+        hidden_field("prompt", board.prompt.key),
+        hidden_field("hidden", "on" if shown.hidden else ""),
+        hidden_field("request", past.outcome.request_id) if past else None,
     ]
     columns = [column_html(column, shown, who) for column in board.columns]
     if past is not None:
@@ -130,7 +130,7 @@ def column_html(column: Column, shown: Shown, who: Principal) -> Markup:
     )  # fmt: skip
     return el(
         "article",
-        el("input", type="hidden", name="column", value=letter, form=FORM),
+        hidden_field("column", letter, form=FORM),
         el("header", settings, concealed, remove, cls="compare-head"),
         el("div", pieces[f"compare-{letter}-differs"], id=f"compare-{letter}-differs", cls="compare-differs"),
         el("div", state, id=f"compare-{letter}-status", cls="compare-status", role="status"),

@@ -10,7 +10,7 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.ui.compare.columns import PAST, column_label
 from herding.ui.compare.inputs import FORM
-from herding.ui.kit.fields import star_field
+from herding.ui.kit.fields import hidden_field, star_field
 from herding.ui.kit.format import chip, el, empty_state, join, status_chip
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.chain_steps import recorded_steps
@@ -28,7 +28,7 @@ def result(letter: str, outcome: Outcome, who: Principal, *, hidden: bool = Fals
     texts = [response_parts(shown), response.response_text(outcome.answer) if outcome.answer else None]
     known = None
     if letter != PAST:
-        known = el("input", type="hidden", name=f"{letter}.request", value=outcome.request_id, form=FORM)
+        known = hidden_field(f"{letter}.request", outcome.request_id, form=FORM)
     return join(
         [
             known,

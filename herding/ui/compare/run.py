@@ -18,11 +18,11 @@ from herding.ui.compare.blind import shuffled
 from herding.ui.compare.choices import Board
 from herding.ui.compare.columns import PAST, Column
 from herding.ui.compare.draft import OwnDrafts
-from herding.ui.compare.inputs import needs_value
 from herding.ui.compare.merge_streams import PageEvents, merge_streams
 from herding.ui.compare.preference import Candidate, preference_bar
 from herding.ui.compare.summary import fact_of, read_facts, summary
 from herding.ui.engineer.errors import sentence
+from herding.ui.engineer.form_data import is_required
 from herding.ui.kit.format import plural
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.stream import recorded_outcome, response_events, stop_requests
@@ -135,7 +135,7 @@ async def _input_errors(board: Board) -> dict[str, str]:
     missing = {
         name: f"Enter a value for {name}."
         for name, variable in variables.items()
-        if values.get(name) in (None, "") and needs_value(variable) and variable["type"] != "boolean"
+        if values.get(name) in (None, "") and is_required(variable) and variable["type"] != "boolean"
     }  # fmt: skip
     return {name: sentence(message) for name, message in (missing | found).items()}
 

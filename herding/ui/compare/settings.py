@@ -13,7 +13,7 @@ from herding.ui.compare.inputs import FORM
 from herding.ui.compare.replay import version_of
 from herding.ui.engineer.models import ModelChoice, model_options
 from herding.ui.engineer.setting_fields import COMMON_PARAMETERS, PARAMETERS, SettingField
-from herding.ui.kit.fields import select_field, text_field
+from herding.ui.kit.fields import hidden_field, select_field, text_field
 from herding.ui.kit.format import el, format_value, join
 from herding.ui.kit.variables import given_values
 from herding.ui.nodes.models import loading_text
@@ -46,7 +46,7 @@ def version_text(column: Column) -> str:
 def settings_fields(column: Column, pickers: Pickers) -> Markup:
     """Return the fields of a column."""
     letter, config = column.letter, column.config
-    shown = el("input", type="hidden", name=f"{letter}.prompt_shown", value=config.prompt, form=FORM)
+    shown = hidden_field(f"{letter}.prompt_shown", config.prompt, form=FORM)
     own = column.info.parameters if column.info else Parameters()
     return join(
         [

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from herding.ui.compare.columns import Column, list_parameters
 from herding.ui.compare.inputs import FORM
+from herding.ui.kit.fields import hidden_field
 from herding.ui.kit.format import duration, el, join
 from herding.ui.kit.tables import head_row
 from herding.ui.kit.views import Call
@@ -73,7 +74,7 @@ def summary(facts: Sequence[RunFact]) -> Markup:
     """
     if not facts:
         return Markup()
-    kept = [el("input", type="hidden", name="fact", value=json.dumps(asdict(fact)), form=FORM) for fact in facts]
+    kept = [hidden_field("fact", json.dumps(asdict(fact)), form=FORM) for fact in facts]
     order = dict.fromkeys(fact.settings for fact in sorted(facts, key=lambda fact: fact.column))
     rows = [_row(settings, [fact for fact in facts if fact.settings == settings]) for settings in order]
     head = head_row(*HEADS)

@@ -19,7 +19,7 @@ from herding.ui.engineer.starters import COPY, STARTERS
 from herding.ui.engineer.step_data import has_text
 from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
-from herding.ui.kit.fields import button, select_field, text_field
+from herding.ui.kit.fields import button, hidden_field, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.yaml_field import yaml_field
@@ -80,8 +80,8 @@ def form(shown: Shown, who: Principal, *, run: Markup, result: Markup | None = N
 def _hidden(shown: Shown) -> list[Markup]:
     edited = shown.edited
     fields = {"key": edited.key, "base_version": str(edited.base), "way": edited.way, "undo_step": str(shown.undo_step)}
-    hidden = [el("input", type="hidden", name=name, value=value) for name, value in fields.items()]
-    return [*hidden, *(el("input", type="hidden", name="redo", value=step) for step in shown.redo)]
+    hidden = [hidden_field(name, value) for name, value in fields.items()]
+    return [*hidden, *(hidden_field("redo", step) for step in shown.redo)]
 
 
 def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Markup | None]:
@@ -141,9 +141,9 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
     parts = [name for name, there in (("body", can_edit and own_text), ("variables", can_define)) if there]
     return join(
         [
-            *(el("input", type="hidden", name="part", value=name) for name in parts),
+            *(hidden_field("part", name) for name in parts),
             el("textarea", f"\n{own if is_saved else edited.text}", name="yaml", hidden="", aria_label="YAML"),
-            el("input", type="hidden", name="yaml_saved", value="on") if is_saved else None,
+            hidden_field("yaml_saved") if is_saved else None,
             steps_section(data, can_define=can_define),
             el("section", el("h2", "Messages" if not data.get("prompt") else "Prompt"),
                variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from herding.prompts.render import placeholders
 from herding.ui.engineer.form_data import normalized, used_names
 from herding.ui.engineer.step_data import conditions
-from herding.ui.kit.fields import button, select_field
+from herding.ui.kit.fields import button, hidden_field, select_field
 from herding.ui.kit.format import el
 
 ROLES = ("system", "user", "assistant")
@@ -34,7 +34,7 @@ def blocks(template: Mapping[str, Any], prefix: str, *, can_edit: bool, more: Ma
         _block(f"{prefix}messages.{n}", str(message.get("role")), normalized(message["content"]), can_edit=can_edit)
         for n, message in enumerate(messages)
     ]
-    marker = el("input", type="hidden", name=f"{prefix}blocks", value="on")
+    marker = hidden_field(f"{prefix}blocks")
     buttons = el(
         "div",
         button("Add message", data_add="message", kind="quiet"),

@@ -14,7 +14,7 @@ from herding.access.operations import MODELS, NODES, SAVE, SWITCH_MODEL
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, hidden_field
 from herding.ui.kit.format import el, join
 from herding.ui.kit.live import every
 from herding.ui.nodes.models import download_text, loading_text
@@ -130,7 +130,7 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
     selected = by_id.get(chosen)
     waits = (selected is not None and selected.loads_on) or (not chosen and not any(choice.nodes for choice in targets))
     polling = "shown from:closest .view" + (f", {every(1.5)}" if waits else "")
-    shown = el("input", type="hidden", name="targets_shown", value=targets_key(prompt))
+    shown = hidden_field("targets_shown", targets_key(prompt))
     return el(
         "div",
         select,

@@ -17,7 +17,7 @@ from herding.knowledge.retrieval import Retrieved
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.form import EditedPrompt, read_form, run_request
 from herding.ui.engineer.form_data import normalized
-from herding.ui.kit.fields import button, checkbox, select_field
+from herding.ui.kit.fields import button, checkbox, hidden_field, select_field
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.responses.references import chunk_link, score_text
 from herding.ui.kit.views import Call, fragment
@@ -54,7 +54,7 @@ def _rerank_field(chosen: str, rerankers: Sequence[str]) -> Markup | None:
         "Reranker", "retrieval.rerank", options, chosen, info="Orders the chunks by its own scores",
         id="retrieval-rerank",
     )  # fmt: skip
-    return join([el("input", type="hidden", name="part", value="retrieval"), field])
+    return join([hidden_field("part", "retrieval"), field])
 
 
 def with_context(request: Request, call: Call) -> Request:
@@ -120,7 +120,7 @@ def _listed(found: Retrieved) -> Markup:
         head = "No matching text was found in the collection. Runs get no chunks until you search again."
     return join(
         [
-            el("input", type="hidden", name="context.shown", value="on"),
+            hidden_field("context.shown"),
             el("p", head, cls="muted"),
             el("ol", *map(_item, found.references), cls="engineer-chunks") if found.references else None,
             _buttons(shown=True),
@@ -136,5 +136,5 @@ def _item(reference: Reference) -> Markup:
     rows = str(min(12, 2 + reference.text.count("\n")))
     name = f"Text of [{reference.number}] {reference.document}"
     area = el("textarea", f"\n{reference.text}", name="context.text", rows=rows, cls="input", aria_label=name)
-    hidden = el("input", type="hidden", name="context.chunk", value=chunk)
+    hidden = hidden_field("context.chunk", chunk)
     return el("li", el("div", label, link, facts, cls="reference-head"), hidden, area, data_chunk=chunk)

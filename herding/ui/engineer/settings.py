@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from herding.ui.engineer.messages import error_slot
 from herding.ui.engineer.setting_fields import CHECKS, COMMON_PARAMETERS, PARAMETERS, SettingField
-from herding.ui.kit.fields import button, checkbox, select_field, text_field
+from herding.ui.kit.fields import button, checkbox, hidden_field, select_field, text_field
 from herding.ui.kit.format import chip, el, join, truncate
 
 _LINES = {"lines": 2, "json": 3}
@@ -77,7 +77,7 @@ def target_chip(model: str) -> Markup:
     """Return a target model with the button that removes it."""
     return el(
         "li",
-        el("input", type="hidden", name="target", value=model),
+        hidden_field("target", model),
         chip(model),
         button("×", kind="quiet", data_remove_target="", aria_label=f"Remove {model}", title="Remove target model"),
         cls="engineer-target",
@@ -119,7 +119,7 @@ def _section(
     title: str, key: str, content: Markup, given: Mapping[str, Any], *, part: Iterable[str] | None = None
 ) -> Markup:
     """Return a folded section whose summary names the values."""
-    parts = [el("input", type="hidden", name="part", value=name) for name in (part or (key,))]
+    parts = [hidden_field("part", name) for name in (part or (key,))]
     return el(
         "details",
         el("summary", el("h2", title), el("span", summary(given), cls="muted one-line")),

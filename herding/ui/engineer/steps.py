@@ -10,7 +10,7 @@ from markupsafe import Markup
 from herding.prompts.steps import as_text
 from herding.ui.engineer.messages import error_slot
 from herding.ui.engineer.step_data import TEXTS, has_text, steps_of
-from herding.ui.kit.fields import text_field
+from herding.ui.kit.fields import hidden_field, text_field
 from herding.ui.kit.format import chip, el, plural
 from herding.ui.kit.links import tab_address
 
@@ -25,7 +25,7 @@ def steps_section(data: Mapping[str, Any], *, can_define: bool) -> Markup | None
     about = el(
         "p", f"{plural(len(steps), 'step')}, in this order. {response} Add or remove steps in the YAML.", cls="muted"
     )
-    part = el("input", type="hidden", name="part", value="steps") if can_define else None
+    part = hidden_field("part", "steps") if can_define else None
     return el(
         "section",
         el("h2", "Steps"),

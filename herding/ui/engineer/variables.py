@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from herding.ui.engineer.form_data import is_required, shown_default
 from herding.ui.engineer.messages import error_slot
-from herding.ui.kit.fields import button, checkbox, select_field, text_field
+from herding.ui.kit.fields import button, checkbox, hidden_field, select_field, text_field
 from herding.ui.kit.format import el, format_value
 from herding.ui.kit.variables import UNSET, help_text, initial_value
 
@@ -100,7 +100,7 @@ def control(name: str, variable: Mapping[str, Any], value: Any) -> Markup:
     common: dict[str, Any] = {"id": f"var-{name}", "data_default": str(initial_value(variable))}
     match variable["type"]:
         case "boolean":
-            marker = el("input", type="hidden", name=f"{field}.shown", value="on")
+            marker = hidden_field(f"{field}.shown")
             checked = shown in (True, "true", "on")
             inner = el("div", checkbox(name, field, checked=checked, info=info, id=common["id"]), marker)
         case "choice":
@@ -113,7 +113,7 @@ def control(name: str, variable: Mapping[str, Any], value: Any) -> Markup:
             inner = _labelled(name, el("div", el("div", cls="engineer-marks"), area, cls="engineer-text"), info)
         case _:
             inner = text_field(name, field, format_value(shown), info=info, inputmode="decimal", **common)
-    marker = el("input", type="hidden", name=f"shape.{name}", value=shape(variable))
+    marker = hidden_field(f"shape.{name}", shape(variable))
     return el("div", inner, marker, id=f"control-{name}", cls="engineer-control")
 
 
@@ -145,8 +145,8 @@ def definition_fields(name: str, variable: Mapping[str, Any], *, new: bool = Fal
     return el(
         "details",
         el("summary", facts, aria_label=f"Definition of {name}: {facts}"),
-        el("input", type="hidden", name=f"{prefix}.new", value="on") if new else None,
-        el("input", type="hidden", name=f"{prefix}.required_shown", value="on"),
+        hidden_field(f"{prefix}.new") if new else None,
+        hidden_field(f"{prefix}.required_shown"),
         el(
             "div",
             el(

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.ui.engineer.messages import blocks, error_slot
-from herding.ui.kit.fields import button, text_field
+from herding.ui.kit.fields import button, hidden_field, text_field
 from herding.ui.kit.format import chip, el, join
 
 BLANK = "new"
@@ -31,7 +31,7 @@ def body(data: Mapping[str, Any], *, can_edit: bool, chosen: str = "") -> Markup
                  title="A text for some values of the variables") if can_edit else None  # fmt: skip
     return join(
         [
-            el("input", type="hidden", name="variants_shown", value="on"),
+            hidden_field("variants_shown"),
             el("p", ABOUT, cls="muted", data_with_variants="", hidden=none),
             el("ol", *shown, id="engineer-variants", cls="engineer-variants"),
             el("p", DEFAULT, cls="muted", data_with_variants="", hidden=none),
@@ -72,7 +72,7 @@ def _variant(variant: Mapping[str, Any], number: str, *, was: str, can_edit: boo
     )  # fmt: skip
     opened = "" if not chosen or name == chosen or not was else None
     content = el("details", summary, fields, blocks(variant, prefix, can_edit=can_edit), open=opened)
-    kept = el("input", type="hidden", name=f"{prefix}was", value=was)
+    kept = hidden_field(f"{prefix}was", was)
     return el("li", kept, _tools() if can_edit else None, content, cls="engineer-variant")
 
 

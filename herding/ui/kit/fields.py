@@ -58,6 +58,11 @@ def checkbox(label: str, name: str, *, checked: bool, info: str = "", **attribut
     return el("label", box, el("span", label, el("small", info) if info else None), cls="checkbox")
 
 
+def hidden_field(name: str, value: str = "on", **attributes: str) -> Markup:
+    """Return a field that is sent but not shown."""
+    return el("input", type="hidden", name=name, value=value, **attributes)
+
+
 def button(label: object, *, kind: str = "", cls: str = "", submit: bool = False, **attributes: str | None) -> Markup:
     """Return a button. Kinds: `primary`, `danger`, `quiet` (no border); empty for an ordinary one."""
     return el("button", label, type="submit" if submit else "button", cls=f"btn {kind} {cls}".strip(), **attributes)

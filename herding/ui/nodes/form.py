@@ -13,7 +13,7 @@ from markupsafe import Markup
 from herding.errors import ConfigError, UserError
 from herding.nodes.catalog import REMOTE_KINDS
 from herding.nodes.spec import is_file_only
-from herding.ui.kit.fields import button, select_field, text_field
+from herding.ui.kit.fields import button, hidden_field, select_field, text_field
 from herding.ui.kit.format import duration, el, failure, join, success
 from herding.ui.kit.live import patch
 from herding.ui.kit.views import Call
@@ -82,8 +82,8 @@ def edit_form(record: NodeRecord) -> Markup:
     close = button("Close", kind="quiet", hx_get=f"ui/nodes/{record.name}/form?close=1", hx_target=f"#{key}-form")
     return el(
         "form",
-        el("input", type="hidden", name="kind", value=record.kind),
-        el("input", type="hidden", name="name", value=record.name),
+        hidden_field("kind", record.kind),
+        hidden_field("name", record.name),
         el("div", kind_fields(record.kind, given, key=key, saved=True), cls="node-fields"),
         _test(key),
         el("div", _test_button(key), button("Save node", kind="primary", submit=True), close, cls="answers"),

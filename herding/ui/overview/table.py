@@ -7,7 +7,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.ui.kit.charts.chart import short_model
-from herding.ui.kit.fields import button, row_name
+from herding.ui.kit.fields import button, hidden_field, row_name
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
 from herding.ui.kit.links import tab_address
 from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
@@ -23,8 +23,8 @@ def listing(found: SearchResult, query: SearchQuery, *, total: int, limit: int, 
     """Return the first `limit` prompts as a table, with the order and the folder that the next request repeats."""
     kept = join(
         [
-            el("input", type="hidden", name="sort", value=query.sort, id="overview-sort", form=FORM[1:]),
-            el("input", type="hidden", name="folder", value=query.folder, id="overview-folder", form=FORM[1:]),
+            hidden_field("sort", query.sort, id="overview-sort", form=FORM[1:]),
+            hidden_field("folder", query.folder, id="overview-folder", form=FORM[1:]),
         ]
     )
     return join([kept, table(found, query, total=total, limit=limit, current=current), _more(found, limit)])

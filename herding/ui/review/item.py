@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.kit.fields import button, star_field, text_field
+from herding.ui.kit.fields import button, hidden_field, star_field, text_field
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -40,7 +40,7 @@ class Progress:
     def fields(self, request_id: str) -> Markup:
         """Return the hidden fields that carry it to the next request."""
         values = {"current": request_id, "rated": str(self.rated), "skipped": " ".join(self.skipped), "last": self.last}
-        return join(el("input", type="hidden", name=name, value=value) for name, value in values.items())
+        return join(hidden_field(name, value) for name, value in values.items())
 
 
 def item(queue: ReviewQueue, progress: Progress, *, names: bool, last: Entry | None = None) -> Markup:

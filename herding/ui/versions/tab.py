@@ -16,7 +16,7 @@ from herding.access.operations import PROMPTS, SAVE
 from herding.errors import ConflictError, HerdingError
 from herding.studio.studio import MANY
 from herding.ui.kit import prompt_text
-from herding.ui.kit.fields import select_field
+from herding.ui.kit.fields import hidden_field, select_field
 from herding.ui.kit.format import el, empty_state, failure, join, panel, success
 from herding.ui.kit.live import every
 from herding.ui.kit.views import Call, Reply, View, fragment
@@ -200,9 +200,7 @@ def _form(prompts: Sequence[PromptInfo], key: str) -> Markup:
 def _shown(choice: Choice, snapshot: PromptSnapshot) -> Markup:
     """Return the fields that say what is shown, and the element that follows changes of the prompt."""
     fields = {"shown": choice.key, "limit": str(choice.limit)}
-    hidden = [
-        el("input", type="hidden", name=name, value=value, form="versions-form") for name, value in fields.items()
-    ]
+    hidden = [hidden_field(name, value, form="versions-form") for name, value in fields.items()]
     watch = el("div", hx_get=f"ui/versions/watch?{urlencode({'stamp': snapshot.stamp})}", hx_trigger=WATCH,
                id="versions-watch", hidden="", **{**ACTION, "hx_sync": f"{BODY}:drop"})  # fmt: skip
     return join([*hidden, watch])
