@@ -321,13 +321,13 @@ class Pipeline:
                 yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
             async with aclosing(call.chunks()) as chunks:
                 async for chunk in chunks:
-                    if run.entered:
-                        await run.be_entered()
                     if permit.trial and (chunk.text or chunk.deltas):
                         permit.first_token()
                     delta = run.received.add(chunk)
                     if run.received.complete:  # the node may end by itself, and so report its exact usage
                         call.end_within(GRACE_SECONDS)
+                    if run.entered:
+                        await run.be_entered()
                     if delta and (run.is_streamed or run.filters):
                         yield delta
             run.made = call.made

@@ -167,7 +167,7 @@ async def test_progress_tells_the_node_and_cancelling_stops_it(
     async with connect(url, ADMIN_TOKEN, mode) as client:
         run = asyncio.create_task(client.call_tool("run_prompt", {"prompt": "endless"}, progress_callback=progress))
         await until(lambda: endless.open == 1)
-        await until(lambda: bool(said))
+        await until(lambda: bool(said) and endless.said == 1)
         assert said[0] is not None
         assert said[0].endswith("endless on endless")
         run.cancel()

@@ -58,7 +58,7 @@ class Scripted(Node):
         self._words = words
         self._ends = ends
         self.calls: list[Call] = []
-        self.open = 0
+        self.open = self.said = 0
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         self.calls.append(call)
@@ -69,6 +69,7 @@ class Scripted(Node):
                     raise word
                 await asyncio.sleep(0)
                 yield Chunk(text=word)
+                self.said += 1  # the word was received, and the next is awaited
             if not self._ends:
                 await asyncio.sleep(3600)
             yield Chunk(finish_reason="stop")
