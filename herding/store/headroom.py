@@ -40,9 +40,11 @@ class Headroom:
     def fits(self, entry: Entry, limits: Sequence[Limit]) -> bool:
         """Return whether an entry is within all limits for sure; if not, only the ledger can tell."""
         use = self._uses.get(entry.account)
+        if use is None:
+            return False
         for limit in limits:
-            committed = use and use.committed.get(limit.interval_ms)
-            if not use or not committed:
+            committed = use.committed.get(limit.interval_ms)
+            if committed is None:
                 return False
             queued = amount(use.waiting, limit) + amount(entry, limit)
             if queued > limit.limit * MOST_WAITING or amount(committed, limit) + queued > limit.limit:

@@ -71,6 +71,15 @@ async def admitted(store: Store, row: Outcome, *limits: Limit, tokens: int = 0) 
     return True
 
 
+async def cancelled(store: Store, row: Outcome, limit: Limit) -> None:
+    """A caller that leaves while it waits for the writer."""
+    call = asyncio.ensure_future(reserve(store, row, limits=[limit], tokens=5))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
 async def entries(store: Store) -> list[tuple[int, int, bool]]:
     query = select(ledger.c.at - START, ledger.c.tokens, ledger.c.settled).order_by(ledger.c.at, ledger.c.request_id)
     return [tuple(row) for row in await store._reader.run(lambda c: c.execute(query).all())]
@@ -236,11 +245,7 @@ async def test_fifty_callers_get_exactly_ten(store: Store, outcome, clock: Clock
 
 async def test_a_cancelled_caller_takes_nothing(store: Store, outcome, busy_writer) -> None:
     with busy_writer():
-        call = asyncio.ensure_future(reserve(store, outcome(1, status="running"), limits=[requests(1)], tokens=5))
-        await asyncio.sleep(0)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+        await cancelled(store, outcome(1, status="running"), requests(1))
     await store.check()  # anything that waits for the writer
     assert await entries(store) == []
     assert await statuses(store, outcome(1)) == [None]
@@ -248,11 +253,7 @@ async def test_a_cancelled_caller_takes_nothing(store: Store, outcome, busy_writ
 
 async def test_a_cancelled_caller_keeps_the_row_it_finished(store: Store, outcome, busy_writer) -> None:
     with busy_writer():
-        call = asyncio.ensure_future(reserve(store, outcome(1, status="running"), limits=[requests(1)], tokens=5))
-        await asyncio.sleep(0)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+        await cancelled(store, outcome(1, status="running"), requests(1))
         end = asyncio.ensure_future(store.finish(outcome(1, status="abandoned")))
         await asyncio.sleep(0)
     await end
@@ -342,11 +343,7 @@ async def test_a_sum_is_moved_along_and_never_made_again(
 async def test_an_entry_that_is_taken_back_leaves_its_sum(store: Store, outcome, busy_writer) -> None:
     assert await admitted(store, outcome(1), requests(2))
     with busy_writer():
-        call = asyncio.ensure_future(reserve(store, outcome(2), limits=[requests(2)], tokens=5))
-        await asyncio.sleep(0)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+        await cancelled(store, outcome(2), requests(2))
     assert await admitted(store, outcome(3), requests(2))
     assert not await admitted(store, outcome(4), requests(2))
 
