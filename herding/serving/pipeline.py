@@ -231,6 +231,7 @@ class Pipeline:
                 raise ShuttingDownError
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
+            await run.be_entered()
             if not run.stopped:
                 await run.judge(self._plugins)
             run.end("cancelled" if run.stopped else "succeeded")
@@ -333,7 +334,7 @@ class Pipeline:
                     delta = run.received.add(chunk)
                     if run.received.complete:  # the node may end by itself, and so report its exact usage
                         call.end_within(GRACE_SECONDS)
-                    if run.entered:
+                    if run.is_streamed and run.entered:
                         await run.be_entered()
                     if delta and (run.is_streamed or run.filters):
                         yield delta

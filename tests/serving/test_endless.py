@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from herding import orchestrator
 from herding.errors import StoreError
 from herding.main import background
 from herding.store import Store
-from tests.support.herding import herding
-from tests.support.nodes import echo
+from herding.values import Request, Started
+from tests.support.herding import ADMIN, herding
+from tests.support.nodes import Scripted, echo
 from tests.support.until import until
 
 
@@ -36,6 +39,34 @@ async def test_the_upkeep_of_a_day_that_fails_is_tried_the_next_day(
         assert not upkeep.done()
         upkeep.cancel()
     assert "stay another day: The database is away." in caplog.text
+
+
+async def test_a_request_that_ends_while_the_database_fails_is_recorded_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestrator, "INDEX_SECONDS", 0.001)
+    monkeypatch.setattr(orchestrator, "INDEX_RETRY_SECONDS", 0.001)
+    failing = False
+
+    def fail(_: object) -> None:
+        if failing:
+            raise StoreError("The database is away.")
+
+    async with herding(tmp_path, Scripted("n", ["one"], ends=False)) as place:
+        event.listen(place.store._writer._engine, "begin", fail)
+        async with aclosing(place.orchestrator.pipeline.stream(Request("say"), ADMIN)) as events:
+            started = await anext(events)
+            assert isinstance(started, Started)
+            await anext(events)
+            failing = True
+            await place.orchestrator.pipeline.cancel(started.request_id, ADMIN)
+            with pytest.raises(StoreError):
+                await anext(events)
+        upkeep = asyncio.create_task(place.orchestrator._index())
+        assert (await place.row()).status == "running"
+        failing = False
+        assert (await place.ended_row()).status == "cancelled"
+        upkeep.cancel()
 
 
 async def test_work_that_was_to_be_endless_and_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
