@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -22,7 +23,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
-from herding import __version__
+from herding import __version__, yaml_files
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
@@ -111,6 +112,11 @@ class Parts:
     clock: Callable[[], int] = now_ms
 
 
+def _remove_unfinished(settings: Settings) -> None:
+    """Delete what a killed app left beside the files that it was writing. Blocks."""
+    yaml_files.remove_unfinished(chain(settings.prompts.rglob(".*.new"), settings.roles.parent.glob(".*.new")))
+
+
 def load_plugins(off: Sequence[str] = ()) -> Plugins:
     """Return the plugins of this installation; the parts of this package are registered like theirs."""
     plugins = Plugins(off=off, built_in=built_in())
@@ -143,6 +149,7 @@ async def assemble(
         nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
+    await asyncio.to_thread(_remove_unfinished, settings)
     library = Library(settings.prompts, missing=plugins.missing)
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, revealed(settings.secret_key))

@@ -15,6 +15,8 @@ import pytest
 from herding.api.sockets import bind
 from herding.main import LineFormatter, _tune_interpreter, main
 from herding.settings import Settings, read_settings, secret
+from tests.support.herding import herding
+from tests.support.nodes import echo
 
 Start = Callable[[], str]
 
@@ -205,3 +207,11 @@ def test_a_record_is_one_line_whatever_stands_in_it() -> None:
     assert LineFormatter("%(name)s: %(message)s").format(record) == r"herding: load a\nERROR\x1b[2J\u202e ünï"
     record.exc_text = "Traceback\n  its lines"
     assert LineFormatter("%(message)s").format(record).endswith("\nTraceback\n  its lines")
+
+
+async def test_a_start_deletes_what_a_killed_app_left_of_prompts(tmp_path: Path) -> None:
+    left = tmp_path / "prompts" / "shop" / ".greeting.yaml.abcd_123.new"
+    left.parent.mkdir(parents=True)
+    left.write_text("name: Gre")
+    async with herding(tmp_path, echo()):
+        assert not left.exists()

@@ -192,7 +192,7 @@ class Store(
 
         Raises LimitError if a limit is used up.
         """
-        payer, row = storable(account or outcome.principal), self._first_row(outcome)
+        row, payer = self._first_row(outcome), storable(account or outcome.principal)
         entry = Entry(payer, self._clock(), max(1, requests), max(0, tokens), max(0, cost))
         headroom, failing = self._headroom, self._writer.failing
         fits = not limits or (headroom is not None and not failing and headroom.fits(entry, limits))
@@ -216,14 +216,12 @@ class Store(
     async def _begun(self, begun: asyncio.Future[Any], request_id: str, *, wait: bool) -> asyncio.Future[Any]:
         """Return the future of a request's first commit, which is done if the request must `wait` for it."""
         if not wait:
-            begun.add_done_callback(_log_failure)
             return begun
         try:
             await begun
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
-                cancelled = self._writer.add(lambda batch: ledger.cancel(batch, request_id))
-                cancelled.add_done_callback(_log_failure)
+                self._writer.add(lambda batch: ledger.cancel(batch, request_id), awaited=False)
             raise
         return begun
 
@@ -411,8 +409,3 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
 def _characters(rows: Rows) -> int:
     """Return the length of the texts of a request that ended."""
     return sum(len(row["input"]) + len(row["answer"]) for row in rows["finish"])
-
-
-def _log_failure(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled() and (error := future.exception()):
-        _log.warning("A reservation was not written: %s", error)

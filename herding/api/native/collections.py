@@ -17,7 +17,7 @@ from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, uploaded_documen
 from herding.orchestrator import Orchestrator
 from herding.values import MetadataValue, NewDocument, TextChunk
 
-_NO_COLLECTION = NotFoundError("There is no collection 'docs'.", param="collection")
+_NO_COLLECTION = NotFoundError("There is no collection 'docs'. Check its name, or create it.", param="collection")
 _NO_RERANKER = UserError("No node reranks with 'x'. Available: y.", param="rerank")
 _BAD_DOCUMENT = UserError("'report.xls' is of a kind that is not read.", param="documents.0")
 _MULTIPART = {

@@ -224,17 +224,34 @@ def merge(whole: dict[str, Any], more: Fields, *, texts_grow: bool = True) -> No
 
 
 def _merged_list(before: list[Any], more: list[Any]) -> list[Any]:
+    entries = before if isinstance(before, _Entries) else _Entries(before)
     for entry in more:
-        index = entry.get("index") if isinstance(entry, Mapping) else None
-        found = next((other for other in before if isinstance(other, dict) and other.get("index") == index), None)
-        if type(index) is not int or found is None:
-            fresh: dict[str, Any] = {}
-            if isinstance(entry, Mapping):
-                merge(fresh, entry)
-            before.append(fresh if isinstance(entry, Mapping) else entry)
-        else:
-            merge(found, entry)
-    return before
+        entries.add(entry)
+    return entries
+
+
+class _Entries(list[Any]):
+    """The entries of a list that grows, and where those with an index are: a response may have many thousands."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        super().__init__()
+        self._places: dict[int, dict[str, Any]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Any) -> None:
+        """Add an entry, or what it adds to the earlier one with its index."""
+        if not isinstance(entry, Mapping):
+            self.append(entry)
+            return
+        index = entry.get("index")
+        found = self._places.get(index) if type(index) is int else None
+        if found is None:
+            found = dict[str, Any]()
+            self.append(found)
+            if type(index) is int:
+                self._places[index] = found
+        merge(found, entry)
 
 
 def _extra(choice: Mapping[str, Any]) -> dict[str, Any]:

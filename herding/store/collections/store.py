@@ -81,14 +81,14 @@ class CollectionStore:
         """Return a collection. Raises NotFoundError."""
         found = await self._reader.run(lambda c: _collections(c, name))
         if not found:
-            raise _no_collection(name)
+            raise no_collection(name)
         return found[0]
 
     async def delete_collection(self, name: str) -> None:
         """Delete a collection with all that is in it; on SQLite nothing of it is in the file then."""
         statement = delete(collection).where(collection.c.name == storable(name))
         if not await self._writer.call(lambda c: c.execute(statement).rowcount):
-            raise _no_collection(name)
+            raise no_collection(name)
         await self._writer.maintain(sqlite.purge)
 
     async def add_documents(
@@ -272,8 +272,9 @@ class CollectionStore:
         return True
 
 
-def _no_collection(name: str) -> NotFoundError:
-    return NotFoundError(f"There is no collection '{name[:80]}'.", param="collection")
+def no_collection(name: str) -> NotFoundError:
+    """Return the error for a collection that is not there, or not for its caller."""
+    return NotFoundError(f"There is no collection '{name[:80]}'. Check its name, or create it.", param="collection")
 
 
 def _add_collection(connection: Connection, row: Row) -> None:
