@@ -280,8 +280,12 @@ def to_store_error(error: BaseException) -> HerdingError:
         return StoreError("All connections to the database are in use. Try again.")
     cause = error.orig if isinstance(error, StatementError) and error.orig else error
     name = _error_name(error)
-    advice = _ADVICE.get(name) or postgres.advice(name) or "The database reported an error."
-    return StoreError(f"{advice} (Database: {str(cause).strip()})")
+    advice = _ADVICE.get(name) or postgres.advice(name)
+    if advice is None:
+        _log.error("database error (%s): %s", type(cause).__name__, cause)
+        advice = "The database reported an error. The server log has the details."
+    said = str(cause).strip().splitlines() or [type(cause).__name__]
+    return StoreError(advice, detail=f"Database: {said[0]}")
 
 
 def _error_name(error: BaseException) -> str:

@@ -107,8 +107,9 @@ class OpenFile:
             self._known = found
         elif found != self._known:
             raise StoreError(
-                f"The database file {self._path} was moved, deleted or replaced while Herding runs. Put it back, or "
-                "restart Herding to use the file that is there now."
+                "The database file was moved, deleted or replaced while Herding runs. Put it back, or restart Herding "
+                "to use the file that is there now.",
+                detail=str(self._path),
             )
 
     def check_or_detach(self, connection: Any) -> None:
