@@ -64,6 +64,11 @@ class Collections:
         require(who, COLLECTIONS)
         return self._embedder.models(who)
 
+    def is_starting(self, who: Principal) -> bool:
+        """Return True while a node starts, which may make embeddings then."""
+        require(who, COLLECTIONS)
+        return self._embedder.is_starting(who)
+
     def rerankers(self, who: Principal) -> tuple[str, ...]:
         """Return the rerankers that a search may use."""
         require(who, COLLECTIONS)
@@ -203,6 +208,8 @@ class Collections:
             advice = fault
         elif models:
             advice = f"Available: {', '.join(models)}."
+        elif self._embedder.is_starting(who):
+            advice = "Nodes are still starting. Try again in a few seconds."
         raise UserError(f"No node makes embeddings with '{model}'. {advice}", param="embedding_model")
 
 

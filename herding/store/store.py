@@ -30,6 +30,7 @@ from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
+from herding.store.prompts import files
 from herding.store.prompts.store import PromptStore
 from herding.store.rows import Row, attempt_rows, request_row, storable, usage_row
 from herding.store.scores import ScoreStore
@@ -111,11 +112,12 @@ class Store(
         clock: Callable[[], int] = now_ms,
         beside_app: bool = False,
         vector_store: VectorStore = "auto",
+        place: str = "",
     ) -> Store:
         """Create or migrate the database, mark requests whose app has ended as interrupted, and start the writer.
 
         `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone. `vector_store` is
-        what compares vectors, the best of the database by default.
+        what compares vectors, the best of the database by default. `place` is the ID of the directory of prompts.
         Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
         damaged or unreachable database.
         """
@@ -145,6 +147,9 @@ class Store(
                 await asyncio.to_thread(store._presence.begin)
             if not beside_app:
                 await store._interrupt_orphans()
+            if place:
+                store.place = place
+                store.place_is_new = await store._writer.call(lambda c: files.enter(c, place, clock()))
             if lock:  # no other process indexes
                 await store.release_documents()
         except BaseException:
@@ -187,7 +192,7 @@ class Store(
 
         Raises LimitError if a limit is used up.
         """
-        payer, row = storable(account or outcome.principal), self._first_row(outcome)
+        row, payer = self._first_row(outcome), storable(account or outcome.principal)
         entry = Entry(payer, self._clock(), max(1, requests), max(0, tokens), max(0, cost))
         headroom, failing = self._headroom, self._writer.failing
         fits = not limits or (headroom is not None and not failing and headroom.fits(entry, limits))
@@ -211,14 +216,12 @@ class Store(
     async def _begun(self, begun: asyncio.Future[Any], request_id: str, *, wait: bool) -> asyncio.Future[Any]:
         """Return the future of a request's first commit, which is done if the request must `wait` for it."""
         if not wait:
-            begun.add_done_callback(_log_failure)
             return begun
         try:
             await begun
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
-                cancelled = self._writer.add(lambda batch: ledger.cancel(batch, request_id))
-                cancelled.add_done_callback(_log_failure)
+                self._writer.add(lambda batch: ledger.cancel(batch, request_id), awaited=False)
             raise
         return begun
 
@@ -406,8 +409,3 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
 def _characters(rows: Rows) -> int:
     """Return the length of the texts of a request that ended."""
     return sum(len(row["input"]) + len(row["answer"]) for row in rows["finish"])
-
-
-def _log_failure(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled() and (error := future.exception()):
-        _log.warning("A reservation was not written: %s", error)

@@ -75,6 +75,15 @@ document.addEventListener("click", ({ target }) => {
   field.form.requestSubmit();
 });
 
+// A button with `data-waiting` shows that text where the reply will be.
+document.addEventListener("htmx:beforeRequest", ({ target, detail }) => {
+  const text = target.dataset?.waiting;
+  if (!text) return;
+  const note = Object.assign(document.createElement("p"), { className: "muted", textContent: text });
+  detail.target.replaceChildren(note);
+  target.addEventListener("htmx:afterRequest", () => note.remove(), { once: true });
+});
+
 // Buttons that copy the text or the field beside them.
 const copyText = async (element) => {
   try {

@@ -1,6 +1,7 @@
 // Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
 
 import "./controls.js";
+import "./focus.js";
 import { addShortcuts, showShortcuts } from "./shortcuts.js";
 
 const version = new URL(import.meta.url).searchParams.get("v");
@@ -176,16 +177,29 @@ document.addEventListener("address", ({ detail, target }) => {
 // Errors of requests.
 const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
 document.addEventListener("htmx:sendError", () => notify(UNREACHABLE, "error"));
+// What is wrong with a field stands below it until the field changes, or the form is sent again.
+const showAtField = (form, { param, message }) => {
+  const field = param && form?.elements.namedItem(param);
+  if (!field?.matches?.("input.input, textarea.input, select.input") || !isVisible(field)) return false;
+  const note = Object.assign(document.createElement("small"), { className: "wrong", role: "alert", textContent: message });
+  field.after(note);
+  field.setAttribute("aria-invalid", "true");
+  const off = new AbortController();
+  const end = () => (note.remove(), field.removeAttribute("aria-invalid"), off.abort());
+  for (const [target, name] of [[field, "input"], [form, "htmx:beforeRequest"]]) target.addEventListener(name, end, { signal: off.signal });
+  field.focus();
+  return true;
+};
 document.addEventListener("htmx:responseError", ({ detail }) => {
   const { status, responseText } = detail.xhr;
   if (status === 401) return location.assign("login?ended=1");
-  let message = `Server error ${status}.`;
+  let error = { message: `Server error ${status}.` };
   try {
-    message = JSON.parse(responseText).error.message;
+    error = JSON.parse(responseText).error;
   } catch {
     // a proxy's page: the status says enough
   }
-  notify(message, "error");
+  if (!showAtField(detail.elt.closest("form"), error)) notify(error.message, "error");
 });
 
 // Questions are asked in a dialog of the page.
