@@ -49,6 +49,7 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.plugins import Plugins
+from herding.prompts.directory import read_id
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -153,7 +154,8 @@ async def assemble(
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, revealed(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
-    store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store)
+    place = await asyncio.to_thread(read_id, settings.prompts, settings.home)
+    store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store, place=place)
     try:
         authenticator = Authenticator(
             store=store,

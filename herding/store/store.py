@@ -30,6 +30,7 @@ from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
+from herding.store.prompts import files
 from herding.store.prompts.store import PromptStore
 from herding.store.rows import Row, attempt_rows, request_row, storable, usage_row
 from herding.store.scores import ScoreStore
@@ -111,11 +112,12 @@ class Store(
         clock: Callable[[], int] = now_ms,
         beside_app: bool = False,
         vector_store: VectorStore = "auto",
+        place: str = "",
     ) -> Store:
         """Create or migrate the database, mark requests whose app has ended as interrupted, and start the writer.
 
         `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone. `vector_store` is
-        what compares vectors, the best of the database by default.
+        what compares vectors, the best of the database by default. `place` is the ID of the directory of prompts.
         Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
         damaged or unreachable database.
         """
@@ -145,6 +147,9 @@ class Store(
                 await asyncio.to_thread(store._presence.begin)
             if not beside_app:
                 await store._interrupt_orphans()
+            if place:
+                store.place = place
+                store.place_is_new = await store._writer.call(lambda c: files.enter(c, place, clock()))
             if lock:  # no other process indexes
                 await store.release_documents()
         except BaseException:
