@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from herding.errors import HerdingError, LimitError, NodeError, StoreError, UserError
 from herding.knowledge.embedder import Embedder
-from herding.knowledge.parsing.sandbox import SECONDS, parse
+from herding.knowledge.parsing.sandbox import PATIENCE, SECONDS, parse
 from herding.store import Store
 from herding.store.collections.store import ClaimedDocument
 from herding.values import Collection, TextChunk
@@ -17,7 +17,7 @@ from herding.values import Collection, TextChunk
 BATCH = 64
 """Chunks of one step."""
 
-LEASE_MS = (SECONDS + 60) * 1000
+LEASE_MS = (SECONDS * PATIENCE + 60) * 1000
 POLL_SECONDS = 1.0
 RETRY_MS = 5_000
 """The time that a document waits for a node."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,8 @@ async def test_roles_guard_collections_like_prompts(place: Place) -> None:
         (NewDocument("x", "x", "txt", b""), "empty"),
         (NewDocument("x", "x", "txt", b"x" * 16_000_001), "16,000,001 bytes"),
         (NewDocument("x", "x", "txt", b"x", {"a": ["b"]}), "metadata"),
+        (NewDocument("x", "x", "txt", b"x", {"a": math.nan}), "metadata"),
+        (NewDocument("x", "x", "txt", b"x", {"a": 2**63}), "metadata"),
     ],
 )
 async def test_other_documents_are_refused_before_any_is_added(place: Place, document: NewDocument, error: str) -> None:

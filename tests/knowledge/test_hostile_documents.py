@@ -6,11 +6,13 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from herding.errors import UserError
 from herding.knowledge.parsing import sandbox
+from herding.knowledge.parsing.chunks import MAX_HEADING, Chunker
 from herding.values import TextChunk
 
 DOCX = "docx"
@@ -148,9 +150,29 @@ async def test_good_documents_are_read() -> None:
 @pytest.mark.slow
 async def test_a_document_that_takes_too_long_is_given_up() -> None:
     began = time.monotonic()
-    with pytest.raises(UserError, match="within 1 seconds"):
+    with pytest.raises(UserError, match="within 1 seconds of processor time"):
         await parse("txt", b"Some words, and more of them. " * 150_000, seconds=1)
     assert time.monotonic() - began < 10
+
+
+async def test_a_loader_that_sleeps_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sleepy.py").write_text("import time\n\ndef load(content, title):\n    time.sleep(3600)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.5)
+    with pytest.raises(UserError, match=r"within 0\.5 seconds"):
+        await sandbox.parse("txt", b"x", title="x", tokens=220, overlap=40, seconds=1, loader="sleepy:load")
+
+
+def test_headings_of_any_form_and_number_are_found_in_time() -> None:
+    chunker = Chunker(tokens=220, overlap=40, tokenizer=None)
+    began = time.process_time()
+    text = f"# {'long ' * 100_000}\n\n# {'# ' * 200_000}x\n\n" + "".join(
+        f"## h{number} ##\n\n{'some words ' * 80}\n\n" for number in range(4_000)
+    )
+    headings = [chunk.heading for chunk in chunker.cut(text, markdown=True)]
+    assert time.process_time() - began < 10
+    assert headings[-1].endswith(" / h3999")
+    assert max(map(len, headings)) <= MAX_HEADING
 
 
 @pytest.mark.slow

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AliasPath, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
@@ -388,8 +388,8 @@ def _metadata(text: Any) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = orjson.loads(text) if isinstance(text, str) else None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise UserError("'metadata' must be a JSON object.", param="metadata")

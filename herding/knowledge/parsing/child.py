@@ -41,15 +41,15 @@ def main() -> None:
 def _limit(*, memory: int, seconds: int) -> None:
     """Take away memory, time, files to write, and the network."""
     _leave_network()
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
+    for kind, most, last in (
+        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_CPU, seconds, seconds + 1),  # the first one says by its signal what it was
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
     ):
         with contextlib.suppress(ValueError, OSError):  # a lower limit is in force
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, last))
     with contextlib.suppress(OSError):
         os.nice(10)
     sys.setrecursionlimit(_DEPTH)
