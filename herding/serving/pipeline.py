@@ -252,7 +252,7 @@ class Pipeline:
 
     async def _admit(self, run: RequestRun) -> None:
         """Enter a request into its caller's limits, a chain with all its calls. Raises LimitError."""
-        request, row, tokens = run.request, run.stored(run.outcome()), run.request.max_usage.total
+        request, tokens, row = run.request, run.request.max_usage.total, run.stored(run.outcome())
         if request.parent is not None:  # entered with its chain
             run.entered = await self._store.begin_step(row)
             self._active.add(run)

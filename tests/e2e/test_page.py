@@ -53,6 +53,15 @@ def test_an_open_row_closes_by_its_button_and_by_escape(app: RunningApp, page: P
         expect(drawer).to_be_empty()
         expect(row).to_be_focused()
         assert "user=" not in page.url
+    row.press("Enter")
+    expect(drawer).to_contain_text("Edit closing", timeout=LONG)
+    row.press("ArrowRight")
+    expect(drawer.get_by_role("button", name="Close")).to_be_focused()
+    page.locator("#user-limits").fill("5 cats per day")
+    page.locator("#user-name").press("Enter")
+    expect(page.locator(".field:has(#user-limits) [role=alert]")).to_contain_text("Fix line 1 of the limits")
+    expect(page.locator("#user-limits")).to_be_focused()
+    expect(page.locator("#user-limits")).to_have_accessible_description(re.compile("Fix line 1"))
 
 
 def test_back_leads_to_the_tab_before_with_what_it_showed(app: RunningApp, page: Page) -> None:

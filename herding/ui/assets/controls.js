@@ -46,6 +46,12 @@ const closeBeside = ({ target }) => {
   if (!drawer.childElementCount) return false;
   close(drawer);
 };
+const goToDrawer = ({ target }) => {
+  const drawer = target.closest(":has(> [data-drawer])")?.querySelector(":scope > [data-drawer]");
+  const first = [...(drawer?.querySelectorAll("a, button, input, summary") ?? [])].find((one) => one.offsetParent);
+  if (!first) return false;
+  first.focus();
+};
 document.addEventListener("htmx:afterSwap", ({ target }) => {
   if (!target.matches?.("[data-drawer]")) return;
   delete target.dataset.initial;
@@ -61,6 +67,7 @@ addShortcuts({
   shortcuts: [
     { keys: ["ArrowDown"], label: "Open the next row", on: ".row-name", run: goToRow(1) },
     { keys: ["ArrowUp"], label: "Open the previous row", on: ".row-name", run: goToRow(-1) },
+    { keys: ["ArrowRight"], label: "Go to the details of the open row", on: ".row-name", run: goToDrawer },
     { keys: ["Escape"], label: "Close the open row", on: `:has(> [data-drawer]) :not(${FIELDS})`, run: closeBeside },
   ],
 });

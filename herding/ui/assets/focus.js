@@ -34,9 +34,12 @@ const restore = () => {
   const here = last.isConnected ? last : document.getElementById(last.id);
   const own = [here, document.getElementById(here?.dataset.then)].find(isUsable);
   if (own) return own.focus({ preventScroll: true });
-  if (here?.disabled || here?.closest("[inert]")) return;
-  const place = near.find((part) => part.isConnected && firstIn(part));
-  if (place) firstIn(place).focus();
+  if (last.isConnected && (last.disabled || last.closest("[inert]"))) return;
+  for (const part of near) {
+    const place = part.isConnected ? part : document.getElementById(part.id);
+    const found = place && firstIn(place);
+    if (found) return found.focus();
+  }
 };
 new MutationObserver(() => {
   if (!timer && isLost()) timer = setTimeout(restore, LATER_MS);

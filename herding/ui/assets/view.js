@@ -174,25 +174,57 @@ document.addEventListener("address", ({ detail, target }) => {
   if (!view || view === tabOf(here)) setAddress(fields); // a late reply must not change the address of another tab
 });
 
+// The session has ended: the page of the login takes the place of this one, unless something typed would be lost.
+const TEXTS = ".view :is(textarea, input:not([type=hidden], [type=radio], [type=checkbox]))";
+const isTyped = () => [...document.querySelectorAll(TEXTS)].some((field) => field.value !== field.defaultValue);
+export const sessionEnded = () => {
+  if (!isTyped()) return location.assign("login?ended=1");
+  if (document.getElementById("ended")) return;
+  const panel = Object.assign(document.createElement("div"), { id: "ended", className: "panel warn" });
+  panel.setAttribute("role", "alert");
+  const link = Object.assign(document.createElement("a"), { href: "login?ended=1", target: "_blank", textContent: "Log in in a new tab" });
+  panel.append("Your session has ended. ", link, ", then go on here. Keep this page open: what you typed stays.");
+  document.body.append(panel);
+};
+/** A request was answered: the session is there again. */
+export const sessionLives = () => document.getElementById("ended")?.remove();
+document.addEventListener("herding:ended", sessionEnded);
+document.addEventListener("htmx:afterRequest", ({ detail }) => detail.successful && sessionLives());
+
 // Errors of requests.
 const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
 document.addEventListener("htmx:sendError", () => notify(UNREACHABLE, "error"));
+/** Tie an error to its field, or remove the tie where the place of the error is hidden. */
+export const markWrong = (field, slot) => {
+  slot.id ||= `wrong-${field.id || field.name}`;
+  field.dataset.about ??= field.getAttribute("aria-describedby") ?? "";
+  const about = slot.hidden ? field.dataset.about : `${field.dataset.about} ${slot.id}`.trim();
+  for (const [name, value] of [["aria-invalid", slot.hidden ? "" : "true"], ["aria-describedby", about]])
+    if (value) field.setAttribute(name, value);
+    else field.removeAttribute(name);
+};
+
 // What is wrong with a field stands below it until the field changes, or the form is sent again.
 const showAtField = (form, { param, message }) => {
   const field = param && form?.elements.namedItem(param);
-  if (!field?.matches?.("input.input, textarea.input, select.input") || !isVisible(field)) return false;
+  if (!field?.matches?.("input.input, textarea.input, select.input") || field.disabled || !isVisible(field)) return false;
   const note = Object.assign(document.createElement("small"), { className: "wrong", role: "alert", textContent: message });
   field.after(note);
-  field.setAttribute("aria-invalid", "true");
+  markWrong(field, note);
   const off = new AbortController();
-  const end = () => (note.remove(), field.removeAttribute("aria-invalid"), off.abort());
+  const end = () => {
+    note.hidden = true;
+    markWrong(field, note);
+    note.remove();
+    off.abort();
+  };
   for (const [target, name] of [[field, "input"], [form, "htmx:beforeRequest"]]) target.addEventListener(name, end, { signal: off.signal });
   field.focus();
   return true;
 };
 document.addEventListener("htmx:responseError", ({ detail }) => {
   const { status, responseText } = detail.xhr;
-  if (status === 401) return location.assign("login?ended=1");
+  if (status === 401) return sessionEnded();
   let error = { message: `Server error ${status}.` };
   try {
     error = JSON.parse(responseText).error;
@@ -283,11 +315,12 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
 /** Read the server-sent events of a POST: calls `on[event](data)` for each, until the end or `signal`. */
 export const readEvents = async (url, body, on, signal) => {
   const response = await fetch(url, { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
-  if (response.status === 401) return location.assign("login?ended=1");
+  if (response.status === 401) setTimeout(sessionEnded); // a message that was not sent is put back before
   if (!response.ok) {
     const found = await response.json().catch(() => ({}));
     throw new Error(found.error?.message ?? `Server error ${response.status}.`);
   }
+  sessionLives();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
