@@ -225,10 +225,14 @@ def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
 async def _print_first_token(accounts: Accounts) -> None:
     """Print an admin token at the first start of an app that other machines can reach."""
     if token := await accounts.first_token():
-        sys.stdout.write(
-            f"\nAdmin token: {token}\nSave it now: it is not shown again. Use it to log in or as a bearer token.\n\n"
-        )
-        sys.stdout.flush()  # not into the log, which is saved
+        text = "Save it now: it is not shown again. Use it to log in or as a bearer token."
+        try:
+            sys.stdout.write(f"\nAdmin token: {token}\n{text}\n\n")
+            sys.stdout.flush()  # not into the log, which is saved
+        except OSError as error:
+            sys.stdout = sys.stderr  # else the text would be tried again at the end
+            why = f"The admin token can't be printed ({error.strerror})"
+            log.warning("%s. Make another one with: herding token create --user admin", why)
 
 
 def create(parts: Parts, settings: Settings, *, ui: bool = True) -> FastAPI:
@@ -357,6 +361,7 @@ def _serve_app(settings: Settings) -> None:
 
 def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
     """Run a program with the settings, and return its exit status."""
+    _open_standard_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -374,6 +379,17 @@ def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> i
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _open_standard_streams() -> None:
+    """Open standard streams that are closed, as by some service managers: other files would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(os.devnull, mode)  # noqa: PTH123, SIM115 (as long as the process)
+        for stream, mode in ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w"))
+    )
 
 
 class LineFormatter(logging.Formatter):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import logging
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from herding.api.sockets import bind
-from herding.main import LineFormatter, _tune_interpreter, main
+from herding.main import LineFormatter, _print_first_token, _tune_interpreter, main
+from herding.people.accounts import Accounts
 from herding.settings import Settings, read_settings, secret
 from tests.support.herding import herding
 from tests.support.nodes import echo
@@ -187,6 +192,34 @@ def test_a_variable_that_is_no_setting_is_named(
     assert "HERDING_PROMTS" in caplog.records[0].message
     assert "HERDING_PROMPTS" in caplog.records[0].message
     assert "WEATHER" not in caplog.text
+
+
+async def test_a_first_token_that_cannot_be_printed_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    class NewAccounts:
+        async def first_token(self) -> str:
+            return "hl_secret"
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    await _print_first_token(cast(Accounts, NewAccounts()))
+    assert "(No space left on device). Make another one with: herding token create --user admin" in caplog.text
+    assert "hl_secret" not in caplog.text
+
+
+@pytest.mark.slow
+def test_closed_standard_streams_are_replaced(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from herding.main import _open_standard_streams; _open_standard_streams(); print(1)\n"
+        "print(2, file=sys.stderr); file = open(sys.argv[1], 'w'); print(file.fileno() > 2, file=file)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "said")]
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], check=True)
+    assert (tmp_path / "said").read_text() == "True\n"
 
 
 def test_garbage_is_collected_once_the_app_has_started() -> None:

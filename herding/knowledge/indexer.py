@@ -38,12 +38,15 @@ class Indexer:
 
     async def run(self) -> None:
         """Index what waits; never returns."""
+        failure = ""
         while True:
             try:
                 while await self.index_next():
                     pass
+                failure = ""
             except StoreError as error:
-                log.warning("documents wait for the database: %s", error)
+                if failure != (failure := error.message):  # else it would be logged every second
+                    log.warning("documents wait for the database: %s", error)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

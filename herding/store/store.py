@@ -274,7 +274,7 @@ class Store(
         if failed := next((end for end in ends if isinstance(end, BaseException)), None):
             raise failed
         if late:
-            _log.info("Wrote %d requests that ended while the database failed.", len(late))
+            _log.info("wrote requests that ended while the database failed (%d)", len(late))
         return len(late)
 
     async def usage(self, account: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:

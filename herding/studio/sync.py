@@ -146,7 +146,7 @@ class Sync:
 
     async def watch(self) -> None:
         """Sync every second, without end."""
-        seconds = 0
+        seconds, failure = 0, ""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             seconds += 1
@@ -154,8 +154,10 @@ class Sync:
                 self._state.invalidate()
             try:
                 await self.refresh()
+                failure = ""
             except HerdingError as error:
-                log.warning("sync prompts failed: %s", error)
+                if failure != (failure := error.message):  # else it would be logged every second
+                    log.warning("sync prompts failed: %s", error)
 
     async def _sync_all(self) -> None:
         """Do the next step of each prompt."""

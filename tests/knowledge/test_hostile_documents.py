@@ -140,11 +140,38 @@ async def test_source_is_parsed_and_never_run() -> None:
     assert [chunk.heading for chunk in chunks] == ["file", "file.f"]
 
 
+async def test_lines_of_source_are_counted_as_python_does() -> None:
+    source = "\n\x0c\ndef f():\n    return 'a\u2028b\x85c'\n\n\x0c\ndef g():\n    return 1\n"
+    chunks = await parse("py", source.encode())
+    assert [(chunk.heading, chunk.text) for chunk in chunks] == [
+        ("file.f", "def f():\n    return 'a\u2028b\x85c'"),
+        ("file.g", "def g():\n    return 1"),
+    ]
+
+
 async def test_good_documents_are_read() -> None:
     (chunk,) = await parse("pdf", pdf(1))
     assert (chunk.text, chunk.page) == ("Hello from the page", 1)
     (chunk,) = await parse(DOCX, word(_BODY.format(text="Hello from Word")))
     assert chunk.text == "Hello from Word"
+
+
+CONTENT = (
+    "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>one</w:t><w:tab/></w:r><w:ins><w:r><w:t>two</w:t></w:r>"
+    "</w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:sdt><w:sdtContent><w:r><w:t> three</w:t></w:r>"
+    "</w:sdtContent></w:sdt></w:p>",
+    "<w:sdt><w:sdtContent><w:p><w:r><w:t>four</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+    '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="100000000"/></w:tcPr><w:p><w:r><w:t>five</w:t></w:r></w:p>'
+    "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>six</w:t></w:r></w:p></w:tc></w:tr></w:tbl><w:p/></w:tc>"
+    '<w:tc><w:tcPr><w:gridSpan w:val="x"/><w:vMerge/></w:tcPr><w:p><w:r><w:t>seven</w:t></w:r></w:p></w:tc></w:tr>'
+    "</w:tbl>",
+)
+
+
+async def test_all_text_of_a_word_document_is_read_once() -> None:
+    body = _BODY.replace("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>", "".join(CONTENT))
+    (chunk,) = await parse(DOCX, word(body))
+    assert chunk.text == "one\ttwo three\n\nfour\n\n| five | six | | seven |"
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from herding import orchestrator
 from herding.errors import StoreError
 from herding.main import background
 from herding.store import Store
+from herding.studio.sync import Sync
 from herding.values import Request, Started
 from tests.support.herding import ADMIN, herding
 from tests.support.nodes import Scripted, echo
@@ -67,6 +68,29 @@ async def test_a_request_that_ends_while_the_database_fails_is_recorded_when_it_
         failing = False
         assert (await place.ended_row()).status == "cancelled"
         upkeep.cancel()
+
+
+async def test_work_that_waits_for_the_database_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[str] = []
+
+    async def fail(self: object, *_: object, **__: object) -> None:
+        tries.append(type(self).__name__)
+        raise StoreError("The database is away.")
+
+    monkeypatch.setattr(Store, "claim_document", fail)
+    monkeypatch.setattr(Sync, "refresh", fail)
+    monkeypatch.setattr("herding.knowledge.indexer.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("herding.studio.sync.WATCH_SECONDS", 0.001)
+    async with herding(tmp_path, echo()) as place:
+        works = place.orchestrator._indexer.run(), place.orchestrator._sync.watch()
+        tasks = [asyncio.create_task(work) for work in works]
+        await until(lambda: min(tries.count("Store"), tries.count("Sync")) > 3)
+        for task in tasks:
+            task.cancel()
+    assert caplog.text.count("documents wait for the database: The database is away.") == 1
+    assert caplog.text.count("sync prompts failed: The database is away.") == 1
 
 
 async def test_work_that_was_to_be_endless_and_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:

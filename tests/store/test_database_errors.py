@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -126,6 +128,39 @@ async def test_a_lock_that_stays_is_an_error_for_all_and_then_over(
     await store.finish(outcome(1))
     assert await total(store) == 1
     await store.close()
+
+
+@pytest.mark.parametrize("how", ["moved", "replaced", "deleted"])
+async def test_a_file_that_goes_away_loses_nothing_unseen(
+    url: str, path: Path, outcome, how: str, library: ModuleType
+) -> None:
+    """A commit into a file without a name would be lost; in the log beside a restored backup it would damage that."""
+    store = await Store.open(url)
+    await store.finish(outcome(1))
+    aside, backup = path.with_suffix(".aside"), path.with_suffix(".backup")
+    with closing(library.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(backup),))
+    await store.finish(outcome(2))
+    shutil.move(path, aside)
+    if how == "replaced":
+        shutil.move(backup, path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="moved, deleted or replaced"):
+            await store.finish(outcome(3))
+        with pytest.raises(StoreError, match="moved, deleted or replaced"):
+            await total(store)
+    assert not (await store.check()).writable
+    assert (path in path.parent.iterdir()) == (how == "replaced")
+    if how == "moved":
+        shutil.move(aside, path)
+        await store.finish(outcome(3))
+    await store.close()
+    store = await Store.open(url)
+    assert await total(store) == {"moved": 3, "replaced": 1, "deleted": 0}[how]
+    await store.close()
+    if how != "moved":  # all that was committed before is in the file that went
+        with closing(library.connect(aside)) as connection:
+            assert connection.execute("SELECT count(*) FROM request").fetchone() == (2,)
 
 
 async def test_check_names_version_and_journal(library: ModuleType, store: Store) -> None:

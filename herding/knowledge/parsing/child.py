@@ -95,7 +95,8 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
     except RecursionError:
         return {"error": "The document is nested too deeply to be read."}
     except Exception as error:  # noqa: BLE001  a damaged document may fail in any way
-        return {"error": f"The document can't be read: {type(error).__name__}: {str(error)[:200]}"}
+        problem = " ".join(str(error).split())[:200]
+        return {"error": f"The document can't be read: {type(error).__name__}: {problem}"}
     if len(chunks) > head["most"]:
         return {"error": f"The document has {len(chunks):,} chunks (max {head['most']:,}). Split it."}
     return {"chunks": [asdict(chunk) for chunk in chunks]}
