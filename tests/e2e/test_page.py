@@ -99,3 +99,14 @@ def test_a_reload_in_the_middle_of_a_response_shows_what_came(app: RunningApp, p
     page.reload()
     expect(page.locator("#response .markdown")).to_contain_text("what", timeout=LONG)
     bench.expect_status("Disconnected")
+
+
+def test_a_tab_that_cannot_be_loaded_offers_to_try_again(app: RunningApp, page: Page) -> None:
+    Workbench(page, app.url).open()
+    page.route("**/ui/usage?*", lambda route: route.abort())
+    page.get_by_role("tab", name="Usage").press("Enter")
+    tab = page.locator(".view[data-view=usage]")
+    expect(tab).to_contain_text("Can't load this tab.")
+    page.unroute("**/ui/usage?*")
+    tab.get_by_role("button", name="Try again").press("Enter")
+    expect(tab).to_contain_text("Your limits", timeout=LONG)

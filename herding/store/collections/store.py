@@ -17,6 +17,7 @@ from herding.store.collections.tables import chunk, chunk_vector, collection, do
 from herding.store.collections.vectors import VectorSearch
 from herding.store.database import Reader
 from herding.store.rows import Row, storable
+from herding.store.tables import lease_ended
 from herding.store.writer import Writer
 from herding.values import Collection, Document, FoundChunk, IndexingJob, NewDocument, TextChunk
 
@@ -433,7 +434,7 @@ def _published() -> Select[Any]:
 def _claim(connection: Connection, *, now: int, until: int) -> ClaimedDocument | None:
     query = (
         select(document)
-        .where(document.c.state.in_(("waiting", "indexing")), document.c.leased_until <= now)
+        .where(document.c.state.in_(("waiting", "indexing")), lease_ended(document.c.leased_until, now))
         .order_by(document.c.changed_at, document.c.id)
         .limit(1)
     )

@@ -128,7 +128,19 @@ const open = async (host) => {
   host.dataset.opened = "1";
   const key = host.dataset.view;
   if (first && key === firstKey && (await showFirst(host))) return;
-  await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host });
+  await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host }).catch(() => {});
+  if (host.querySelector(":scope > .opening")) offerAgain(host);
+};
+
+// A view that did not come, since the network was down for example, is asked for again when its tab is opened next.
+const offerAgain = (host) => {
+  delete host.dataset.opened;
+  const text = Object.assign(document.createElement("span"), { textContent: "Can't load this tab." });
+  const again = Object.assign(document.createElement("button"), { className: "btn", type: "button", textContent: "Try again" });
+  again.addEventListener("click", () => open(host));
+  const note = Object.assign(document.createElement("div"), { className: "answers opening" });
+  note.append(text, again);
+  host.replaceChildren(note);
 };
 
 const seen = new IntersectionObserver((entries) => {
