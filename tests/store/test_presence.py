@@ -65,7 +65,7 @@ async def statuses(store: Store) -> dict[str, str]:
 
 
 async def notices(store: Store, request_id: str) -> None:
-    """Let a process look for ended ones until the request of one does not run any more: the server may need a moment."""
+    """Let a process look for ended ones until it finds that of a request: the server may need a moment."""
     async with asyncio.timeout(LONG):
         while (await statuses(store))[request_id] == "running":
             await store.stay_present()
