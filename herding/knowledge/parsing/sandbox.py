@@ -63,7 +63,8 @@ async def parse(
     try:
         result = json.loads(output)
     except ValueError:
-        raise UserError("The document can't be read: reading it took too much memory or time.") from None
+        message = "The document can't be read: its reader took too much memory, or ended without a result."
+        raise UserError(message) from None
     if "error" in result:
         raise UserError(result["error"])
     return [TextChunk(**chunk) for chunk in result["chunks"]]
