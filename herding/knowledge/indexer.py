@@ -31,6 +31,7 @@ class Indexer:
     def __init__(self, *, store: Store, embedder: Embedder, clock: Callable[[], int]) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._wake = asyncio.Event()
+        self._served = ""
 
     def wake(self) -> None:
         """Look for documents at once."""
@@ -54,9 +55,10 @@ class Indexer:
 
     async def index_next(self) -> bool:
         """Index one document that waits; return whether there was one."""
-        claimed = await self._store.claim_document(now=self._clock(), lease=LEASE_MS)
+        claimed = await self._store.claim_document(now=self._clock(), lease=LEASE_MS, after=self._served)
         if claimed is None:
             return False
+        self._served = claimed.changed_by
         try:
             await self._index(claimed)
         except (NodeError, LimitError) as error:

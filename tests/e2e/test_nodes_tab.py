@@ -82,7 +82,9 @@ def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, ser
     expect(field).to_have_count(0)
 
     card(page, "glm").get_by_role("button", name="Remove node").press("Enter")
-    page.get_by_role("dialog").get_by_role("button", name="Remove").press("Enter")
+    dialog = page.get_by_role("dialog", name="The node gets no new requests.")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_role("button", name="Remove").press("Enter")
     expect(card(page, "glm")).to_have_count(0, timeout=LONG)
     expect(page.locator("#nodes-live :focus")).to_have_count(1)
     expect(page.locator("#nodes-events")).to_contain_text("Removed", timeout=LONG)

@@ -85,7 +85,12 @@ def test_back_leads_to_the_tab_before_with_what_it_showed(app: RunningApp, page:
 def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningApp, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     Workbench(page, app.url).open("say_slowly")
-    page.locator("#tabs .overflow-menu > button").click()
+    menu, entries = page.locator("#tabs .overflow-menu > button"), page.locator("#tabs .overflow-dropdown button")
+    menu.press("Enter")
+    entries.first.press("Escape")
+    expect(entries.first).to_be_hidden()
+    expect(menu).to_be_focused()
+    menu.click()
     page.locator("#tabs .overflow-dropdown button", has_text="istory").click()
     expect(page.locator("#history-text")).to_be_visible(timeout=LONG)
     assert "prompt=" not in page.url

@@ -37,6 +37,7 @@ class ClaimedDocument:
     kind: str
     digest: str
     content: bytes
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +201,12 @@ class CollectionStore:
         """Give up all leases, after a start of the only process that uses the database."""
         await self._writer.call(lambda c: c.execute(update(document).values(leased_until=0)).rowcount)
 
-    async def claim_document(self, *, now: int, lease: int) -> ClaimedDocument | None:
-        """Take the next document to index for `lease` milliseconds; None where nothing waits."""
-        return await self._writer.call(lambda c: _claim(c, now=now, until=now + lease))
+    async def claim_document(self, *, now: int, lease: int, after: str = "") -> ClaimedDocument | None:
+        """Take the next document to index for `lease` milliseconds; None where nothing waits.
+
+        It is the oldest one of the user who follows `after` in the order of names, so that all users have their turn.
+        """
+        return await self._writer.call(lambda c: _claim(c, now=now, until=now + lease, after=after))
 
     async def begin_indexing(self, claimed: ClaimedDocument, *, total: int) -> int:
         """Note the number of a document's chunks and return how many of them are stored already."""
@@ -431,11 +435,11 @@ def _published() -> Select[Any]:
     )
 
 
-def _claim(connection: Connection, *, now: int, until: int) -> ClaimedDocument | None:
+def _claim(connection: Connection, *, now: int, until: int, after: str) -> ClaimedDocument | None:
     query = (
         select(document)
         .where(document.c.state.in_(("waiting", "indexing")), lease_ended(document.c.leased_until, now))
-        .order_by(document.c.changed_at, document.c.id)
+        .order_by(document.c.changed_by <= after, document.c.changed_by, document.c.changed_at, document.c.id)
         .limit(1)
     )
     if connection.dialect.name == "postgresql":
@@ -445,7 +449,8 @@ def _claim(connection: Connection, *, now: int, until: int) -> ClaimedDocument |
         return None
     change = update(document).where(document.c.id == row.id)
     connection.execute(change.values(state="indexing", leased_until=until, error=None))
-    return ClaimedDocument(row.id, row.collection_id, row.title, row.kind, row.digest, bytes(row.content or b""))
+    content = bytes(row.content or b"")
+    return ClaimedDocument(row.id, row.collection_id, row.title, row.kind, row.digest, content, row.changed_by)
 
 
 def _begin(connection: Connection, claimed: ClaimedDocument, total: int) -> int:

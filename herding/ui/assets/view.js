@@ -253,9 +253,10 @@ document.addEventListener("htmx:confirm", (event) => {
   event.preventDefault();
   const dialog = document.createElement("dialog");
   dialog.className = "question";
-  const text = Object.assign(document.createElement("p"), { textContent: question });
+  dialog.setAttribute("aria-labelledby", "question");
+  const text = Object.assign(document.createElement("p"), { id: "question", textContent: question });
   const yes = Object.assign(document.createElement("button"), { className: "btn danger", textContent: elt.dataset.answer ?? "Continue" });
-  const no = Object.assign(document.createElement("button"), { className: "btn", textContent: "Cancel" });
+  const no = Object.assign(document.createElement("button"), { className: "btn", textContent: "Cancel", autofocus: true });
   const row = Object.assign(document.createElement("div"), { className: "answers" });
   row.append(yes, no);
   dialog.append(text, row);
@@ -360,6 +361,12 @@ const openNumber = ({ code }) => {
   if (!key) return false;
   tabButton(key)?.click();
 };
+const closeMenu = ({ target }) => {
+  const button = target.closest(".overflow-menu").querySelector(":scope > button");
+  if (!button.nextElementSibling?.offsetParent) return false;
+  button.click();
+  button.focus();
+};
 const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
 addShortcuts({
   title: "Everywhere",
@@ -367,6 +374,7 @@ addShortcuts({
     { keys: ["?"], label: "Show the keyboard shortcuts", run: showShortcuts },
     { keys: DIGITS.map((digit) => `Alt+${digit}`), label: "Open a tab by its place", run: openNumber },
     { keys: ["Ctrl+Enter"], label: "Run the prompt, or all columns of Compare", run: press("#run, #compare-run") },
+    { keys: ["Escape"], label: "Close the menu of tabs", on: "#tabs .overflow-menu *", run: closeMenu },
     { keys: ["Escape"], label: "Stop what is running", run: press("#stop, #compare-stop") },
   ],
 });

@@ -323,7 +323,7 @@ def _chunk(one: TextChunk, *, marked: bool) -> Markup:
     return el(
         "figure",
         el("figcaption", title, " · ", one.heading) if one.heading not in one.place else el("figcaption", title),
-        el("pre", one.text, cls="code", tabindex="0"),
+        el("pre", one.text, cls="code", tabindex="0", autofocus="" if marked else None),
         cls="knowledge-chunk marked" if marked else "knowledge-chunk",
         aria_current="true" if marked else None,
     )
