@@ -325,6 +325,14 @@ class ShuttingDownError(HerdingError):
 
 
 class StoreError(HerdingError):
-    """The database could not read or write the data; nothing was written."""
+    """The database could not read or write the data; nothing was written.
+
+    `detail`, such as what the database says or where its file is, is in the text for logs, not in that for callers.
+    """
 
     type = "store_error"
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        if detail:
+            self.args = (f"{message} ({detail})",)

@@ -9,10 +9,12 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -22,7 +24,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
-from herding import __version__
+from herding import __version__, yaml_files
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
@@ -48,6 +50,7 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.plugins import Plugins
+from herding.prompts.directory import read_id
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -70,6 +73,9 @@ EVENTS_SECONDS = 0.5
 
 CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
+
+END_SECONDS = 15
+"""The time after the last response in which nodes and database are closed; then the process ends without them."""
 
 SWITCH_SECONDS = 0.0005
 LONG_TOKEN = 16
@@ -110,6 +116,11 @@ class Parts:
     clock: Callable[[], int] = now_ms
 
 
+def _remove_unfinished(settings: Settings) -> None:
+    """Delete what a killed app left beside the files that it was writing. Blocks."""
+    yaml_files.remove_unfinished(chain(settings.prompts.rglob(".*.new"), settings.roles.parent.glob(".*.new")))
+
+
 def load_plugins(off: Sequence[str] = ()) -> Plugins:
     """Return the plugins of this installation; the parts of this package are registered like theirs."""
     plugins = Plugins(off=off, built_in=built_in())
@@ -142,11 +153,13 @@ async def assemble(
         nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
+    await asyncio.to_thread(_remove_unfinished, settings)
     library = Library(settings.prompts, missing=plugins.missing)
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, revealed(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
-    store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store)
+    place = await asyncio.to_thread(read_id, settings.prompts, settings.home)
+    store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store, place=place)
     try:
         authenticator = Authenticator(
             store=store,
@@ -216,10 +229,14 @@ def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
 async def _print_first_token(accounts: Accounts) -> None:
     """Print an admin token at the first start of an app that other machines can reach."""
     if token := await accounts.first_token():
-        sys.stdout.write(
-            f"\nAdmin token: {token}\nSave it now: it is not shown again. Use it to log in or as a bearer token.\n\n"
-        )
-        sys.stdout.flush()  # not into the log, which is saved
+        text = "Save it now: it is not shown again. Use it to log in or as a bearer token."
+        try:
+            sys.stdout.write(f"\nAdmin token: {token}\n{text}\n\n")
+            sys.stdout.flush()  # not into the log, which is saved
+        except OSError as error:
+            sys.stdout = sys.stderr  # else the text would be tried again at the end
+            why = f"The admin token can't be printed ({error.strerror})"
+            log.warning("%s. Make another one with: herding token create --user admin", why)
 
 
 def create(parts: Parts, settings: Settings, *, ui: bool = True) -> FastAPI:
@@ -300,6 +317,17 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
         await server.serve(sockets)
+        watchdog = threading.Timer(END_SECONDS, _end_now)
+        watchdog.daemon = True
+        watchdog.start()
+    watchdog.cancel()
+
+
+def _end_now() -> None:
+    """End the process as a kill would, which loses nothing that was acknowledged."""
+    log.error("end without closing the database (%d s): it does not answer", END_SECONDS)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _tune_interpreter() -> None:
@@ -348,6 +376,7 @@ def _serve_app(settings: Settings) -> None:
 
 def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
     """Run a program with the settings, and return its exit status."""
+    _open_standard_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -365,6 +394,17 @@ def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> i
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _open_standard_streams() -> None:
+    """Open standard streams that are closed, as by some service managers: other files would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(os.devnull, mode)  # noqa: PTH123, SIM115 (as long as the process)
+        for stream, mode in ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w"))
+    )
 
 
 class LineFormatter(logging.Formatter):

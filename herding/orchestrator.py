@@ -60,7 +60,7 @@ PRUNE_SECONDS = 24 * 3600.0
 INDEX_SECONDS = 1.0
 """Seconds between two looks for texts that the search index lacks."""
 
-INDEX_RETRY_SECONDS = 30.0
+INDEX_RETRY_SECONDS = 10.0
 PRESENCE_SECONDS = 20.0
 DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
@@ -252,13 +252,14 @@ class Orchestrator:
                 await self._switcher.follow(self._queue.demand())
 
     async def _index(self) -> None:
-        """Add the texts of requests that ended to the index of the history's search; never returns."""
+        """Write ends of requests that the database missed, and index the texts of the history; never returns."""
         while True:
             await asyncio.sleep(INDEX_SECONDS)
             try:
+                await self._store.finish_late()
                 await self._store.index()
             except StoreError as error:
-                log.warning("The search index waits for the database: %s", error)
+                log.warning("Ended requests and the search index wait for the database: %s", error)
                 await asyncio.sleep(INDEX_RETRY_SECONDS)
 
     async def _stay_present(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +23,8 @@ MAX_BYTES = 1_000_000
 
 MAX_LINES, MAX_VALUES, MAX_LEVELS = 50_000, 20_000, 120
 """Bounds of the time that PyYAML needs: it is slow for many lines and values, and slower still for deep ones."""
+
+_UNFINISHED = re.compile(r"\..+\.ya?ml\.[a-z0-9_]{8}\.new")
 
 Location = Sequence[int | str]
 
@@ -296,17 +300,31 @@ def write(path: Path, text: str) -> os.stat_result:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
             file.write(text.encode())
             file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-            status = os.fstat(file.fileno())
-        Path(name).replace(path)
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+            status = os.fstat(handle)
+            Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
     return status
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Delete those of the files that a killed process left in the midst of `write`. Blocks.
+
+    A file that is being written is locked by its process, and stays.
+    """
+    for path in paths:
+        if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with contextlib.suppress(OSError), path.open("rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def remove(path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import logging
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from herding.api.sockets import bind
-from herding.main import LineFormatter, _tune_interpreter, main
+from herding.main import LineFormatter, _print_first_token, _tune_interpreter, main
+from herding.people.accounts import Accounts
 from herding.settings import Settings, read_settings, secret
+from tests.support.herding import herding
+from tests.support.nodes import echo
 
 Start = Callable[[], str]
 
@@ -187,6 +194,59 @@ def test_a_variable_that_is_no_setting_is_named(
     assert "WEATHER" not in caplog.text
 
 
+async def test_a_first_token_that_cannot_be_printed_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    class NewAccounts:
+        async def first_token(self) -> str:
+            return "hl_secret"
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    await _print_first_token(cast(Accounts, NewAccounts()))
+    assert "(No space left on device). Make another one with: herding token create --user admin" in caplog.text
+    assert "hl_secret" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_database_that_does_not_answer_does_not_hinder_the_end(tmp_path: Path) -> None:
+    program = """if True:
+        import asyncio, sys, time
+        from herding import main
+
+        async def ends(*_):
+            pass
+
+        async def hangs(_):
+            await asyncio.to_thread(time.sleep, 3600)
+
+        main.Server.serve, main.Store.close, main.END_SECONDS = ends, hangs, 1
+        sys.exit(main.main())
+    """
+    (tmp_path / "nodes.yaml").write_text("nodes: [{kind: echo, name: echo, models: [echo]}]")
+    environment = {**os.environ, "HERDING_NODES": str(tmp_path / "nodes.yaml")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert "end without closing the database (1 s): it does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_closed_standard_streams_are_replaced(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from herding.main import _open_standard_streams; _open_standard_streams(); print(1)\n"
+        "print(2, file=sys.stderr); file = open(sys.argv[1], 'w'); print(file.fileno() > 2, file=file)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "said")]
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], check=True)
+    assert (tmp_path / "said").read_text() == "True\n"
+
+
 def test_garbage_is_collected_once_the_app_has_started() -> None:
     thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.disable()  # as the entries do while they import
@@ -205,3 +265,11 @@ def test_a_record_is_one_line_whatever_stands_in_it() -> None:
     assert LineFormatter("%(name)s: %(message)s").format(record) == r"herding: load a\nERROR\x1b[2J\u202e ünï"
     record.exc_text = "Traceback\n  its lines"
     assert LineFormatter("%(message)s").format(record).endswith("\nTraceback\n  its lines")
+
+
+async def test_a_start_deletes_what_a_killed_app_left_of_prompts(tmp_path: Path) -> None:
+    left = tmp_path / "prompts" / "shop" / ".greeting.yaml.abcd_123.new"
+    left.parent.mkdir(parents=True)
+    left.write_text("name: Gre")
+    async with herding(tmp_path, echo()):
+        assert not left.exists()

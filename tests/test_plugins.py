@@ -148,6 +148,27 @@ def test_a_broken_plugin_is_named_and_harms_no_other(install: Install, name: str
     assert plugins.node_kinds.keys() == catalog.KINDS.keys()
 
 
+DAMAGED = {
+    "no equals sign": ("entry_points.txt", b"[herding.plugins]\nx\n", "damaged"),
+    "no text": ("entry_points.txt", b"\xff\xfe", "damaged"),
+    "no metadata": ("METADATA", b"\xff\xfe", None),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_package_with_damaged_files_is_named_and_harms_no_other(install: Install, tmp_path: Path, name: str) -> None:
+    file, content, problem = DAMAGED[name]
+    install("x", GOOD.replace("polite", "kind"))
+    install("good", GOOD)
+    (tmp_path / "packages" / "plugin_x-1.2.dist-info" / file).write_bytes(content)
+    infos = {info.name.rpartition("/")[2]: info for info in loaded().infos}
+    assert infos["good"].state == "loaded"
+    if problem:
+        assert problem in (infos["plugin_x-1.2.dist-info"].problem or "")
+    else:
+        assert infos["x"].state == "loaded"
+
+
 def test_a_plugin_is_switched_off_by_its_name_or_its_package(install: Install) -> None:
     install("good", GOOD)
     for name in ("good", "package-good"):
@@ -328,6 +349,7 @@ LOADERS = """
     from herding.plugins import hookimpl
 
     def shout(content, title):
+        print("a word of its own")
         return "# " + title + "\\n\\n" + content.decode().upper()
 
     def wrong(content, title):
@@ -340,9 +362,20 @@ LOADERS = """
         import socket
         socket.create_connection(("127.0.0.1", 1))
 
+    class Odd(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def odd(content, title):
+        raise Odd
+
+    def ends(content, title):
+        import os
+        os._exit(0)
+
     @hookimpl
     def herding_document_loaders():
-        return {"shout": shout, ".WRONG": wrong, "exits": exits, "calls": calls}
+        return {"shout": shout, ".WRONG": wrong, "exits": exits, "calls": calls, "odd": odd, "ends": ends}
     """
 
 
@@ -359,7 +392,13 @@ async def test_documents_are_read_by_loaders_in_the_child_process(install: Insta
             return [chunk.text for chunk in found]
 
         assert "HELLO" in (await read("shout"))[0]
-        for kind, words in (("wrong", "returned int, not a text"), ("exits", "SystemExit"), ("calls", "not allowed")):
+        for kind, words in (
+            ("wrong", "returned int, not a text"),
+            ("exits", "SystemExit"),
+            ("calls", "not allowed"),
+            ("odd", "Odd: its message can't be read"),
+            ("ends", "ended without a result"),
+        ):
             with pytest.raises(UserError, match=words):
                 await read(kind)
     finally:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -277,3 +280,25 @@ def test_a_text_that_is_no_yaml_needs_quotes(text: str, line: int) -> None:
     with pytest.raises(ConfigError, match="put quotes around") as caught:
         YamlDocument(text)
     assert caught.value.line == line
+
+
+def test_what_a_killed_process_left_is_deleted_and_what_is_being_written_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os, sys; from pathlib import Path; from herding import yaml_files\n"
+    killed += "os.fsync = lambda handle: os.kill(os.getpid(), 9)\nyaml_files.write(Path(sys.argv[1]), 'a: 1')"
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "a.yaml"], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    for other in (".b.yaml", ".c.new", ".notes.txt.abcdefgh.new", "d.yaml.abcdefgh.new"):
+        (tmp_path / other).touch()
+    seen: list[Path] = []
+
+    def look(_handle: int) -> None:
+        yaml_files.remove_unfinished(tmp_path.iterdir())
+        seen.extend(tmp_path.glob(".e.yaml.*.new"))
+
+    monkeypatch.setattr(os, "fsync", look)
+    yaml_files.write(tmp_path / "e.yaml", "a: 1")
+    assert len(seen) == 1
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 5

@@ -37,10 +37,17 @@ def _read_or_create(path: Path) -> bytes:
     """Return the key in a file, which is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
-            file.write(secrets.token_bytes(KEY_BYTES))
+        file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")  # noqa: PTH123, SIM115 (a descriptor)
     except FileExistsError:
-        pass
+        return path.read_bytes()
+    try:
+        with file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # such as a full disk: the next start shall not find a part of a key
+        path.unlink()
+        raise
     return path.read_bytes()
 
 

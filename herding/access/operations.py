@@ -120,7 +120,7 @@ TABS: Final = (
     "usage",
     "access",
 )
-"""The tabs of the UI."""
+"""The tabs of the UI in their order; each has a folder of its name in `ui/`."""
 
 OLDER_TABS: Final = {"promptengineer": "engineer", "prompts": "overview", "ownhistory": "history", "llamas": "nodes"}
 """Names of tabs in older roles files, in lower case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +19,10 @@ except ImportError:  # Windows
 MAX_CONNECTIONS = 10_000
 OTHER_FILES = 400
 """Open files besides the connections of clients: those to nodes, the database, the page's files."""
+
+FEWEST_CONNECTIONS = 64
+
+_log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -36,13 +41,20 @@ class Server(uvicorn.Server):
             server.close()
         await self._drain(lambda: len(self._captured_signals) > 1)
         await super().shutdown(sockets)
+        if self.force_exit:  # which leaves this out: its task would end with a traceback
+            await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT while the server runs. A second SIGINT does not wait for open responses."""
+        """Handle SIGTERM, SIGINT and SIGHUP while the server runs. A second one does not wait for open responses.
+
+        SIGHUP comes when the terminal is closed; it stays ignored for `nohup`.
+        """
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self.handle_exit, name, None)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number and signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
 
 
@@ -61,4 +73,10 @@ def max_connections() -> int:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(64, min(MAX_CONNECTIONS, soft - OTHER_FILES))
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    if soft < FEWEST_CONNECTIONS + OTHER_FILES:
+        advice = f"Raise it to {FEWEST_CONNECTIONS + OTHER_FILES} or more (ulimit -n)."
+        _log.warning("few open files allowed (%d): requests fail under load. %s", soft, advice)
+        return min(FEWEST_CONNECTIONS, soft // 4)
+    return min(MAX_CONNECTIONS, soft - OTHER_FILES)

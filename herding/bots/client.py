@@ -42,6 +42,7 @@ THREAD_NAME = 90
 RETRY_SECONDS = 5.0
 
 EMPTY = "Write your question after the mention."
+FILES = "Attached files are not read. Write the text into the message. `/ask` without a question takes a longer one."
 INTERRUPTED = "Herding restarted before this response was complete. Send the message again."
 
 log = logging.getLogger(__name__)
@@ -196,8 +197,8 @@ class DiscordBot(discord.Client):
             replies_to=None if place else message.id,
         )
         reply = self._reply(target, accepted)
-        if not text:
-            reply.fail(EMPTY)
+        if message.attachments or not text:
+            reply.fail(FILES if message.attachments else EMPTY)
             await reply.deliver()
             return
         turns = await persist(lambda: self._turns(message, in_thread=in_thread))

@@ -15,7 +15,7 @@ from herding.routing.event_log import EventLog
 from herding.routing.scheduler import Signal
 from herding.routing.slots import Slots
 from herding.store import now_ms
-from herding.values import Principal
+from herding.values import NodeStatus, Principal
 
 DRAIN_SECONDS = 60.0
 
@@ -37,6 +37,7 @@ class Fleet(Mapping[str, Node]):
         rng: Random | None = None,
     ) -> None:
         self._nodes: dict[str, Node] = {}
+        self._down: dict[str, float] = {}
         self.clock, self.rng = clock, rng or Random()  # noqa: S311 (not used for security)
         self.events = EventLog(wall)
         self.slots = Slots(clock)
@@ -60,6 +61,14 @@ class Fleet(Mapping[str, Node]):
         self._enter(node)
         self.events.record(node.name, "added", f"kind {node.kind}")
         self.changed.notify()
+
+    def saw(self, name: str, status: NodeStatus) -> None:
+        """Record when a node goes down, and when it is back."""
+        if status.state == "down" and name not in self._down:
+            self._down[name] = self.clock()
+            self.events.record(name, "down", status.detail)
+        elif status.state == "ready" and name in self._down:
+            self.events.record(name, "up", f"after {self.clock() - self._down.pop(name):.0f} s")
 
     def usable(self, who: Principal) -> list[Node]:
         """Return the nodes that the role of `who` allows."""
@@ -129,6 +138,7 @@ class Fleet(Mapping[str, Node]):
         if node is not None:
             self.slots.remove(name)
             self.health.remove(name)
+            self._down.pop(name, None)
             self.events.record(name, "removed")
             self.changed.notify()
             await node.close()
@@ -138,6 +148,8 @@ class Fleet(Mapping[str, Node]):
         self.slots.remove(node.name)
         self.slots.set_limit(node.name, node.concurrency)
         self.health.remove(node.name)
+        self._down.pop(node.name, None)
+        node.saw = partial(self.saw, node.name)
         node.came_back = partial(self._came_back, node.name)
 
     def _came_back(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -54,6 +55,7 @@ class Nodes:
         statuses = await asyncio.gather(*(node.status() for node in nodes))
         found = []
         for node, status in zip(nodes, statuses, strict=True):
+            node.saw(status)
             load, served = self._fleet.slots.load(node.name), set(status.serves)
             found.append(
                 NodeInfo(
@@ -165,21 +167,39 @@ def _targets(visible: Sequence[RunnableVersion]) -> dict[str, Sequence[str]]:
     return {key: models or list(dict.fromkeys(of(key, MAX_DEPTH))) for key, models in own.items()}
 
 
+def _by_model(nodes: Iterable[Node], models_of: Callable[[Node], Iterable[str]]) -> defaultdict[str, list[Node]]:
+    """Return the nodes of each model."""
+    found: defaultdict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for model in dict.fromkeys(models_of(node)):
+            found[model].append(node)
+    return found
+
+
 def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) -> list[ModelInfo]:
     """Return all models that nodes or prompts name; `targets` maps prompt keys to target models."""
+    serving = _by_model(nodes, lambda node: node.serves)
+    embedding, reranking = _by_model(nodes, lambda node: node.embeds), _by_model(nodes, lambda node: node.reranks)
+    offering = _by_model(nodes, lambda node: node.offers)
+    prompts: defaultdict[str, list[str]] = defaultdict(list)
+    for key, models in targets.items():
+        for model in dict.fromkeys(models):
+            prompts[model].append(key)
     on_nodes = (model for node in nodes for model in (*node.serves, *node.offers, *node.expects))
-    targeted = (model for models in targets.values() for model in models)
-    reading = (model for node in nodes for model in (*node.embeds, *node.reranks))
     found = [
         ModelInfo(
             id=model,
-            nodes=tuple(node.name for node in nodes if model in node.serves),
-            embeds=tuple(node.name for node in nodes if model in node.embeds),
-            reranks=tuple(node.name for node in nodes if model in node.reranks),
-            offered_by=tuple(node.name for node in nodes if model in node.offers),
-            prompts=tuple(key for key, models in targets.items() if model in models),
-            capabilities={node.name: describe(node.capabilities(model)) for node in nodes if model in node.serves},
+            nodes=_names(serving[model]),
+            embeds=_names(embedding[model]),
+            reranks=_names(reranking[model]),
+            offered_by=_names(offering[model]),
+            prompts=tuple(prompts[model]),
+            capabilities={node.name: describe(node.capabilities(model)) for node in serving[model]},
         )
-        for model in dict.fromkeys([*on_nodes, *targeted, *reading])
+        for model in dict.fromkeys([*on_nodes, *prompts, *embedding, *reranking])
     ]
     return sorted(found, key=lambda info: (not info.nodes, not (info.embeds or info.reranks), not info.offered_by))
+
+
+def _names(nodes: Iterable[Node]) -> tuple[str, ...]:
+    return tuple(node.name for node in nodes)

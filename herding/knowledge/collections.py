@@ -14,6 +14,7 @@ from herding.knowledge.embedder import DEFAULT_MODEL, Embedder
 from herding.knowledge.reranker import Reranker
 from herding.knowledge.search import CollectionSearch, Filters
 from herding.store import Store
+from herding.store.collections.store import no_collection
 from herding.values import Collection, Document, FoundChunk, IndexingJob, NewDocument, Principal, TextChunk
 
 CHUNK_TOKENS = range(20, 2_001)
@@ -50,7 +51,7 @@ class Collections:
         """Return a collection. Raises NotFoundError."""
         require(who, COLLECTIONS)
         if not allows(who.collections, name):
-            raise NotFoundError(f"There is no collection '{name[:80]}'.", param="collection")
+            raise no_collection(name)
         return await self._store.collection(name)
 
     async def editable(self, name: str, who: Principal) -> Collection:
@@ -62,6 +63,11 @@ class Collections:
         """Return the embedding models that a new collection may have, the default one first."""
         require(who, COLLECTIONS)
         return self._embedder.models(who)
+
+    def is_starting(self, who: Principal) -> bool:
+        """Return True while a node starts, which may make embeddings then."""
+        require(who, COLLECTIONS)
+        return self._embedder.is_starting(who)
 
     def rerankers(self, who: Principal) -> tuple[str, ...]:
         """Return the rerankers that a search may use."""
@@ -185,7 +191,10 @@ class Collections:
         require(who, COLLECTIONS)
         require(who, SAVE)
         if not allows(who.collections, name):
-            raise NotFoundError(f"There is no collection '{name[:80]}' for the role '{who.role}'.", param="collection")
+            message = (
+                f"There is no collection '{name[:80]}' for the role '{who.role}'. Check its name, or ask an admin."
+            )
+            raise NotFoundError(message, param="collection")
 
     def _model(self, wanted: str | None, who: Principal) -> str:
         models = self._embedder.models(who)
@@ -199,6 +208,8 @@ class Collections:
             advice = fault
         elif models:
             advice = f"Available: {', '.join(models)}."
+        elif self._embedder.is_starting(who):
+            advice = "Nodes are still starting. Try again in a few seconds."
         raise UserError(f"No node makes embeddings with '{model}'. {advice}", param="embedding_model")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -20,6 +21,7 @@ MAX_DOCUMENTS = 1_000
 """Documents that are added at once."""
 
 MAX_METADATA = 50
+MAX_METADATA_TEXT = 1_000
 
 _READERS = "herding.knowledge.parsing.formats"
 """The module of the readers, which only the child process imports."""
@@ -87,7 +89,7 @@ async def add_documents(
     if not 0 < len(documents) <= MAX_DOCUMENTS:
         raise UserError(f"Send 1 to {MAX_DOCUMENTS:,} documents.", param="documents")
     for place, document in enumerate(documents):
-        _check(document, f"documents.{place}")
+        check_document(document, f"documents.{place}")
     job = new_id()
     rows = [(new_id(), await asyncio.to_thread(_digest, document), document) for document in documents]
     result = await store.add_documents(collection.id, rows, job=job, who=changed_by, now=now)
@@ -112,8 +114,8 @@ def uploaded_document(
     return NewDocument(name, name, kind, content, dict(metadata or {}))
 
 
-def _check(document: NewDocument, param: str) -> None:
-    """Raise UserError for a document that is refused as it stands."""
+def check_document(document: NewDocument, param: str) -> None:
+    """Raise UserError for a document that is refused as it stands, with the field `param`."""
     key = document.key
     if not key.strip() or len(key) > 500 or not key.isprintable():
         raise UserError("The ID of a document has 1 to 500 printable characters.", param=param)
@@ -132,11 +134,20 @@ def _check_metadata(metadata: Mapping[str, Any], param: str) -> None:
     if len(metadata) > MAX_METADATA:
         raise UserError(f"A document has at most {MAX_METADATA} values of metadata.", param=param)
     for name, value in metadata.items():
-        if not isinstance(value, str | int | float | bool) or len(name) > 100 or len(str(value)) > 1_000:
+        if len(name) > 100 or not _is_metadata(value):
             message = (
                 f"The metadata '{name[:100]}' must be a text of at most 1,000 characters, a number, or true or false."
             )
             raise UserError(message, param=param)
+
+
+def _is_metadata(value: object) -> bool:
+    """Return whether a value is stored and compared alike by all databases."""
+    if isinstance(value, str):
+        return len(value) <= MAX_METADATA_TEXT
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def _digest(document: NewDocument) -> str:

@@ -27,6 +27,10 @@ class Embedder:
         found = dict.fromkeys(model for node in self._fleet.usable(who) for model in node.embeds)
         return tuple(sorted(found, key=lambda model: model != DEFAULT_MODEL))
 
+    def is_starting(self, who: Principal) -> bool:
+        """Return True while a node that a principal may use starts: it may make embeddings then."""
+        return any(node.expects and not node.serves for node in self._fleet.usable(who))
+
     def fault_of(self, model: str, who: Principal) -> str | None:
         """Return why no node that a principal may use has an embedding model; None where that is not known."""
         return next((fault for node in self._fleet.usable(who) if (fault := node.fault_of(model))), None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from herding.errors import HerdingError, NotFoundError
+from herding.errors import HerdingError, NotFoundError, UserError
 from herding.knowledge.collections import is_name
-from herding.knowledge.documents import MAX_DOCUMENT_BYTES, add_documents, kind_of
+from herding.knowledge.documents import MAX_DOCUMENT_BYTES, add_documents, check_document, kind_of
 from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.store import Store
 from herding.values import Collection, NewDocument
@@ -45,15 +46,17 @@ class DocumentFolder:
 
     async def refresh(self) -> None:
         """Add the files that are new or changed, and delete the documents of those that are gone."""
-        found, loose = await asyncio.to_thread(_files, self._path)
+        folders, loose = await asyncio.to_thread(_entries, self._path)
         for file in loose:
             self._tell(f"file left out ({file}): move it into a folder, which becomes a collection")
-        for name in self._seen.keys() - found.keys():
-            found[name] = {}
-        for name, files in found.items():
-            if files != self._seen.get(name):
-                await self._update(name, files)
-                self._seen[name] = files
+        for name in {*folders, *self._seen}:
+            try:
+                files = await asyncio.to_thread(_files, self._path / name) if name in folders else {}
+                if files != self._seen.get(name):
+                    await self._update(name, files)
+                    self._seen[name] = files
+            except (HerdingError, OSError) as error:  # the other folders are read all the same
+                self._tell(f"documents not read ({self._path / name}): {error}")
 
     async def _update(self, name: str, files: Mapping[Path, Stamp]) -> None:
         if not is_name(name):
@@ -65,7 +68,8 @@ class DocumentFolder:
         before = self._seen.get(name, {})
         changed = [path for path, stamp in files.items() if before.get(path) != stamp]
         for start in range(0, len(changed), _BATCH):
-            documents = await asyncio.to_thread(self._read, name, changed[start : start + _BATCH])
+            some = {path: files[path] for path in changed[start : start + _BATCH]}
+            documents = await asyncio.to_thread(self._read, name, some)
             if documents:
                 await add_documents(self._store, collection, documents, changed_by=FOLDER, now=self._clock())
         await self._delete(collection, {self._key(name, path) for path in files})
@@ -91,22 +95,23 @@ class DocumentFolder:
         if gone:
             await self._store.delete_documents(collection.id, gone)
 
-    def _read(self, name: str, paths: list[Path]) -> list[NewDocument]:
+    def _read(self, name: str, files: Mapping[Path, Stamp]) -> list[NewDocument]:
         documents = []
-        for path in paths:
+        for path, (_, size) in files.items():
             key, kind = self._key(name, path), kind_of(path.name)
             if kind is None:
                 self._tell(f"file left out ({path}): this kind is not read")
-                continue
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                self._tell(f"file left out ({path}): {error.strerror}")
-                continue
-            if not 0 < len(content) <= MAX_DOCUMENT_BYTES or not key.isprintable():
-                self._tell(f"file left out ({path}): {len(content):,} bytes (1 to {MAX_DOCUMENT_BYTES:,})")
-                continue
-            documents.append(NewDocument(key, key, kind, content))
+            elif not 0 < size <= MAX_DOCUMENT_BYTES:
+                self._tell(f"file left out ({path}): {size:,} bytes (1 to {MAX_DOCUMENT_BYTES:,})")
+            else:
+                try:
+                    document = NewDocument(key, key, kind, path.read_bytes())
+                    check_document(document, param="documents")
+                    documents.append(document)
+                except UserError as error:
+                    self._tell(f"file left out ({path}): {error.message}")
+                except OSError as error:
+                    self._tell(f"file left out ({path}): {error.strerror}")
         return documents
 
     def _key(self, name: str, path: Path) -> str:
@@ -119,22 +124,27 @@ class DocumentFolder:
             log.warning("%s", words)
 
 
-def _files(directory: Path) -> tuple[dict[str, Mapping[Path, Stamp]], list[Path]]:
-    """Return the files of each folder in a directory, and those beside the folders. Blocks."""
+def _entries(directory: Path) -> tuple[list[str], list[Path]]:
+    """Return the names of the folders in a directory, and the files beside them. Blocks."""
     entries = sorted(entry for entry in directory.iterdir() if _is_plain(entry))
-    folders: dict[str, Mapping[Path, Stamp]] = {entry.name: dict(_below(entry)) for entry in entries if entry.is_dir()}
-    return folders, [entry for entry in entries if entry.is_file() and kind_of(entry.name) is not None]
+    loose = [entry for entry in entries if entry.is_file() and kind_of(entry.name) is not None]
+    return [entry.name for entry in entries if entry.is_dir()], loose
 
 
-def _below(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    for entry in sorted(folder.iterdir()):
-        if not _is_plain(entry):
-            continue
-        if entry.is_dir():
-            yield from _below(entry)
-        elif entry.is_file():
-            status = entry.stat()
-            yield entry, (status.st_mtime_ns, status.st_size)
+def _files(folder: Path) -> dict[Path, Stamp]:
+    """Return the files below a folder. Raises OSError, since a folder that can't be read is not empty. Blocks."""
+    found: dict[Path, Stamp] = {}
+    for place, inside, names in os.walk(folder, onerror=_fail):
+        inside[:] = sorted(name for name in inside if _is_plain(Path(place, name)))
+        for entry in (Path(place, name) for name in sorted(names)):
+            if _is_plain(entry) and entry.is_file():
+                status = entry.stat()
+                found[entry] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _is_plain(entry: Path) -> bool:

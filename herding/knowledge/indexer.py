@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from herding.errors import HerdingError, LimitError, NodeError, StoreError, UserError
 from herding.knowledge.embedder import Embedder
-from herding.knowledge.parsing.sandbox import SECONDS, parse
+from herding.knowledge.parsing.sandbox import PATIENCE, SECONDS, parse
 from herding.store import Store
 from herding.store.collections.store import ClaimedDocument
 from herding.values import Collection, TextChunk
@@ -17,7 +17,7 @@ from herding.values import Collection, TextChunk
 BATCH = 64
 """Chunks of one step."""
 
-LEASE_MS = (SECONDS + 60) * 1000
+LEASE_MS = (SECONDS * PATIENCE + 60) * 1000
 POLL_SECONDS = 1.0
 RETRY_MS = 5_000
 """The time that a document waits for a node."""
@@ -31,6 +31,7 @@ class Indexer:
     def __init__(self, *, store: Store, embedder: Embedder, clock: Callable[[], int]) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._wake = asyncio.Event()
+        self._served = ""
 
     def wake(self) -> None:
         """Look for documents at once."""
@@ -38,12 +39,15 @@ class Indexer:
 
     async def run(self) -> None:
         """Index what waits; never returns."""
+        failure = ""
         while True:
             try:
                 while await self.index_next():
                     pass
+                failure = ""
             except StoreError as error:
-                log.warning("documents wait for the database: %s", error)
+                if failure != (failure := error.message):  # else it would be logged every second
+                    log.warning("documents wait for the database: %s", error)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -51,9 +55,10 @@ class Indexer:
 
     async def index_next(self) -> bool:
         """Index one document that waits; return whether there was one."""
-        claimed = await self._store.claim_document(now=self._clock(), lease=LEASE_MS)
+        claimed = await self._store.claim_document(now=self._clock(), lease=LEASE_MS, after=self._served)
         if claimed is None:
             return False
+        self._served = claimed.changed_by
         try:
             await self._index(claimed)
         except (NodeError, LimitError) as error:

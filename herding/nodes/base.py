@@ -139,7 +139,7 @@ class Node(ABC):
     A kind of node implements `stream` and overrides what else it supports. `stream` raises NodeError (or UserError if
     the request is at fault), always ends with a chunk that has a finish reason, and stops the generation when it is
     closed. `concurrency` is the maximum number of simultaneous requests, None for no limit.
-    A node that watches its server calls `came_back` when a model is served again.
+    A node that watches its server calls `saw` with each status, and `came_back` when a model is served again.
     """
 
     def __init__(self, config: NodeConfig, *, models: Sequence[str] = ()) -> None:
@@ -151,6 +151,7 @@ class Node(ABC):
         self.concurrency = config.concurrency
         self.prices: Mapping[str, Price] = config.prices
         self.auto_switch: AutoSwitch | None = None
+        self.saw: Callable[[NodeStatus], None] = lambda _: None
         self.came_back: Callable[[], None] = lambda: None
 
     @abstractmethod

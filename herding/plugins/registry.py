@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
@@ -120,7 +121,7 @@ class Plugins:
 
     def load(self) -> None:
         """Find the plugins of all installed packages and load them; a failure is logged and kept in `infos`."""
-        for point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
+        for point in sorted(self._find(), key=lambda found: found.name):
             self._load(point)
 
     def register(self, plugin: object, name: str, *, package: str = "", version: str = "") -> None:
@@ -213,9 +214,28 @@ class Plugins:
 
     # Loading
 
+    def _find(self) -> list[EntryPoint]:
+        """Return the entry points of all installed packages; one whose files are damaged hides those of no other."""
+        try:
+            return list(entry_points(group=GROUP))
+        except Exception:  # noqa: BLE001 (the files may hold anything)
+            found: dict[str, list[EntryPoint]] = {}
+            for package in distributions():
+                try:
+                    found.setdefault(package.name, list(package.entry_points.select(group=GROUP)))
+                except Exception as error:  # noqa: BLE001
+                    self._fail(str(getattr(package, "_path", package)), "", "", f"its files are damaged: {error}")
+            return [point for points in found.values() for point in points]
+
+    def _fail(self, name: str, package: str, version: str, problem: str) -> None:
+        problem = " ".join(problem.split())[:500]
+        log.error("plugin not loaded (%s): %s", name, problem)
+        self._infos.append(PluginInfo(name, package, version, "failed", problem=problem))
+
     def _load(self, point: EntryPoint) -> None:
-        package = point.dist.name if point.dist else ""
-        version = point.dist.version if point.dist else ""
+        package = version = ""
+        with contextlib.suppress(Exception):  # damaged metadata are no reason to leave the plugin out
+            package, version = (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")
         if {point.name, package} & self._off:
             self._infos.append(PluginInfo(point.name, package, version, "off"))
             return
@@ -226,9 +246,7 @@ class Plugins:
             plugin = run_guarded(loaded, self._load_seconds, point.name) if inspect.isclass(loaded) else loaded
             self.register(plugin, point.name, package=package, version=version)
         except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
-            problem = " ".join(str(error).split())[:500]
-            log.error("plugin not loaded (%s): %s", point.name, problem)
-            self._infos.append(PluginInfo(point.name, package, version, "failed", problem=problem))
+            self._fail(point.name, package, version, str(error))
 
     def _refuse_unknown_hooks(self, plugin: object) -> None:
         """Raise PluginError for functions that are marked as hooks and are none."""

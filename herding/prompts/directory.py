@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,24 @@ MAX_FILE = 256_000
 _TOO_LARGE = f"The prompt is larger than {MAX_FILE:,} bytes. Shorten it."
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+ID_FILE = ".herding-id"
+
+
+def read_id(directory: Path, home: Path) -> str:
+    """Return the random ID of a directory of prompts, which is created at first use. Blocks.
+
+    It tells which files of an app belong together: another directory has other files, although its path may be the
+    same in another container. It is in the directory itself, in the data directory `home` if that is read-only.
+    """
+    for path in (directory / ID_FILE, home / "prompts-id"):
+        with suppress(OSError, UnicodeDecodeError):
+            with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+                file.write(secrets.token_hex(16))
+            if text := path.read_text("ascii").strip():
+                return text[:64]
+    return secrets.token_hex(16)
 
 
 def to_plain_data(data: Mapping[str, Any]) -> dict[str, Any]:

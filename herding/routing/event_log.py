@@ -25,6 +25,8 @@ EventKind = Literal[
     "resting",
     "misconfigured",
     "mended",
+    "down",
+    "up",
     "connected",
     "disconnected",
 ]

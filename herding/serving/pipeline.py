@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from herding.access.operations import CHAT, EMBED, RUN
 from herding.access.roles import owner, require
@@ -165,10 +166,16 @@ class Pipeline:
         require(who, RUN)
         return await self._preparer.render(request, who)
 
-    async def input_size(self, request: Request, who: Principal) -> InputSize:
-        """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
+    async def sized(self, request: Request, who: Principal) -> tuple[RenderedPrompt, InputSize]:
+        """Return what a run of `request` sends to a model, empty for a chain, and its tokens.
+
+        These are counted by a model that may serve it, else estimated.
+        """
         require(who, RUN)
         prepared = await self._preparer.prepare(request, who)
+        return replace(prepared.rendered, notes=prepared.prompt.notes), await self._size(prepared)
+
+    async def _size(self, prepared: PreparedRequest) -> InputSize:
         if prepared.chain:
             return InputSize(prepared.chain.most.input_tokens)
         for node in self._selector.allowed(prepared):
@@ -224,6 +231,7 @@ class Pipeline:
                 raise ShuttingDownError
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
+            await run.be_entered()
             if not run.stopped:
                 await run.judge(self._plugins)
             run.end("cancelled" if run.stopped else "succeeded")
@@ -244,7 +252,7 @@ class Pipeline:
 
     async def _admit(self, run: RequestRun) -> None:
         """Enter a request into its caller's limits, a chain with all its calls. Raises LimitError."""
-        request, row, tokens = run.request, run.stored(run.outcome()), run.request.max_usage.total
+        request, tokens, row = run.request, run.request.max_usage.total, run.stored(run.outcome())
         if request.parent is not None:  # entered with its chain
             run.entered = await self._store.begin_step(row)
             self._active.add(run)
@@ -326,7 +334,7 @@ class Pipeline:
                     delta = run.received.add(chunk)
                     if run.received.complete:  # the node may end by itself, and so report its exact usage
                         call.end_within(GRACE_SECONDS)
-                    if run.entered:
+                    if run.is_streamed and run.entered:
                         await run.be_entered()
                     if delta and (run.is_streamed or run.filters):
                         yield delta

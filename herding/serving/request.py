@@ -208,7 +208,8 @@ class RequestRun:
     async def be_entered(self) -> None:
         """Wait until a crash would not forget that the request counts: its caller gets nothing before that.
 
-        What is read as a whole is passed on after the last row, which is committed later. Raises StoreError.
+        What is read as a whole is passed on after the last row, which is committed later: it only must not have failed
+        to be entered. Raises StoreError.
         """
         if self.entered and (self.is_streamed or self.entered.done()):
             await asyncio.shield(self.entered)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from herding.store.database import Reader
 from herding.store.rows import storable
-from herding.store.tables import bot_message, bot_position, insert_into, upsert
+from herding.store.tables import bot_message, bot_position, insert_into, lease_ended, upsert
 from herding.store.writer import Writer
 from herding.values import BotMessage, MessageState
 
@@ -89,7 +89,7 @@ def _insert(connection: Connection, row: dict[str, Any]) -> int:
 
 def _take(connection: Connection, *, now: int, until: int, limit: int) -> tuple[BotMessage, ...]:
     columns = bot_message.c
-    free = columns.state != "done", columns.leased_until <= now
+    free = columns.state != "done", lease_ended(columns.leased_until, now)
     query = select(bot_message).where(*free).order_by(columns.received_at, columns.id).limit(limit)
     taken = []
     for row in connection.execute(query).all():

@@ -92,7 +92,7 @@ def write_engine(url: URL) -> Engine:
     engine = _engine(url, pool_size=1)
     if is_sqlite(url):
         event.listen(engine, "connect", partial(_configure_writer, url))
-        event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE", _opened(engine).check_or_detach))
     else:
         event.listen(engine, "connect", postgres.configure_writer)
     return engine
@@ -111,7 +111,8 @@ def read_engine(url: URL) -> Engine:
     engine = _engine(url, pool_size=READERS)
     if is_sqlite(url):
         event.listen(engine, "connect", sqlite.configure_reader)
-        event.listen(engine, "begin", partial(_begin, "BEGIN"))
+        opened = _opened(engine)
+        event.listen(engine, "begin", partial(_begin, "BEGIN", lambda _: opened.check()))
         return engine
     event.listen(engine, "connect", postgres.configure_reader)
     # As on SQLite, all statements of a read see the same moment, and none of them writes.
@@ -279,8 +280,12 @@ def to_store_error(error: BaseException) -> HerdingError:
         return StoreError("All connections to the database are in use. Try again.")
     cause = error.orig if isinstance(error, StatementError) and error.orig else error
     name = _error_name(error)
-    advice = _ADVICE.get(name) or postgres.advice(name) or "The database reported an error."
-    return StoreError(f"{advice} (Database: {str(cause).strip()})")
+    advice = _ADVICE.get(name) or postgres.advice(name)
+    if advice is None:
+        _log.error("database error (%s): %s", type(cause).__name__, cause)
+        advice = "The database reported an error. The server log has the details."
+    said = str(cause).strip().splitlines() or [type(cause).__name__]
+    return StoreError(advice, detail=f"Database: {said[0]}")
 
 
 def _error_name(error: BaseException) -> str:
@@ -297,9 +302,17 @@ def _configure_writer(url: URL, connection: Any, _record: object) -> None:
     sqlite.configure_writer(connection, sqlite.journal_mode(sqlite.DRIVER.sqlite_version_info, network=network))
 
 
-def _begin(statement: str, connection: Connection) -> None:
-    """Begin a transaction of SQLite, whose driver would begin it at some statements only."""
+def _opened(engine: Engine) -> sqlite.OpenFile:
+    """Return the file of an engine, which connects to no other one: that would create an empty file."""
+    opened = sqlite.OpenFile(Path(engine.url.database or "").absolute())
+    event.listen(engine, "do_connect", lambda *_: opened.check())
+    return opened
+
+
+def _begin(statement: str, check: Callable[[Any], None], connection: Connection) -> None:
+    """Begin a transaction of SQLite, whose driver would begin it at some statements only, after a check of the file."""
     driver: Any = connection.connection.driver_connection
+    check(driver)
     try:
         driver.execute(statement)  # `exec_driver_sql` takes longer than the database
     except sqlite.DRIVER.Error as error:

@@ -14,7 +14,7 @@ from herding.store.tables import attempt, comment, request
 CHUNK = 200
 """Requests that one task erases."""
 
-_BLANK: Row = {
+BLANK: Row = {
     "session_id": None,
     "variables": {},
     "input": "",
@@ -41,7 +41,7 @@ def blank_requests(connection: Connection, principal: str, request_ids: Sequence
     owned = select(request.c.id).where(request.c.id.in_(ids), request.c.principal == storable(principal))
     given = list(connection.execute(owned).scalars())
     found = [*given, *_steps(connection, given)]
-    connection.execute(update(request).where(request.c.id.in_(found)).values(**_BLANK))
+    connection.execute(update(request).where(request.c.id.in_(found)).values(**BLANK))
     _drop_text_parameters(connection, found)
     connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
     connection.execute(delete(comment).where(comment.c.request_id.in_(found)))

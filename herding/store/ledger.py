@@ -1,7 +1,9 @@
 """Limits: the requests, tokens and money of an account, added up over sliding windows.
 
 An entry at `t` counts from `t` until just before `t` plus the interval: the window is `at > now - interval`. `now` is
-the clock or the latest entry of the account, whichever is later: a clock that goes back frees nothing.
+the clock or the latest entry of the account, whichever is later: a clock that goes back frees nothing. If it goes back
+by more than `LARGEST_STEP`, the entries of the time to come count from now on: else a clock that was wrong by a month
+would use up all limits for a month.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ HOUR = 3_600_000
 
 LONGEST = MAX_INTERVAL_HOURS * HOUR
 """The longest interval of a limit in milliseconds; younger entries are never pruned."""
+
+LARGEST_STEP = 24 * HOUR
+"""Milliseconds by which a clock that goes back may lengthen the wait of a caller at a limit."""
 
 PRUNE_CHUNK = 500
 """Entries that one transaction deletes."""
@@ -67,7 +72,10 @@ def reserve(batch: Batch, row: Row, entry: Entry, limits: Sequence[Limit]) -> Su
     windows = Windows.of(batch)
     if windows.contains(request_id):  # entered by a commit whose acknowledgement was lost
         return windows.sums(account)
-    entry = entry._replace(at=windows.now(account, clocked))
+    now = windows.now(account, clocked)
+    if now > clocked + LARGEST_STEP:
+        now = windows.move_back(account, clocked)
+    entry = entry._replace(at=now)
     refusals = [error for limit in limits if (error := _too_large(limit, entry))]
     refusals = refusals or [error for limit in limits if (error := _refusal(batch, windows, entry, limit, clocked))]
     if refusals:

@@ -43,15 +43,23 @@ class Presence:
 
     def begin(self) -> None:
         """Take the lock of a number that no other process has. Blocks. Raises StoreError."""
-        while not self.keep():
+        while not self._take():
             self.number = secrets.randbelow(2**31)
 
     def keep(self) -> bool:
-        """Take the lock again if its connection was lost; return whether it is held. Blocks. Raises StoreError."""
+        """Return whether the lock is held since the last call; if not, take it again. Blocks. Raises StoreError.
+
+        If the server was started anew, other processes that live may have to take theirs first.
+        """
+        if self._connection and self._is_alive(self._connection):
+            return True
+        self._connection = None
+        self._take()
+        return False
+
+    def _take(self) -> bool:
+        """Take the lock; return whether it is held."""
         try:
-            if self._connection and self._is_alive(self._connection):
-                return True
-            self._connection = None
             connection = self._engine.connect()
             lock = f"SELECT pg_try_advisory_lock({_PROCESSES}, {self.number})"
             if connection.exec_driver_sql(lock).scalar_one():

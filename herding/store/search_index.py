@@ -25,6 +25,9 @@ BATCH = 100
 BATCH_CHARS = 300_000
 """Characters of requests after which a transaction takes no further one: random text takes a second for a million."""
 
+MAX_CHARS = 500_000
+"""Characters of one request that are searched. Of longer ones, each text is searched from its beginning."""
+
 LOCK = 0x73656172
 """A number to lock, so that one process at a time gives out document numbers."""
 
@@ -165,11 +168,23 @@ def _document(texts: Sequence[str | None], response: str | None, variables: str)
     Of messages, it has the texts as they are read, not as JSON writes them. It ends with two separators, so that each
     character begins a trigram.
     """
-    folded = SEPARATOR.join(fold(text) for text in texts if text)
+    own = [fold(text) for text in texts if text]
+    folded = SEPARATOR.join(own)
     more = dict.fromkeys(map(fold, (*_texts_in(_read(response), named=False), *_texts_in(_read(variables)))))
     # Most are in the other texts already; of many, such as log probabilities, nobody could wait for the comparison.
     new = more if len(more) > COMPARED else [one for one in more if one not in folded]
-    return f"{SEPARATOR.join((folded, *new))}{SEPARATOR}{SEPARATOR}"
+    return f"{SEPARATOR.join(_shortened([*own, *new]))}{SEPARATOR}{SEPARATOR}"
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    """Return the texts with MAX_CHARS characters at most, all as long as they are or as the longest that fits."""
+    left = MAX_CHARS
+    for number, length in enumerate(sorted(map(len, texts))):
+        share = left // (len(texts) - number)
+        if length > share:
+            return [text[:share] for text in texts]
+        left -= length
+    return texts
 
 
 def _read(stored: str | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -81,6 +82,44 @@ def find_network_mount(path: str, mounts: str) -> str | None:
 def _unescape(text: str) -> str:
     """Decode space, tab, newline and backslash, which the kernel writes as three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+class OpenFile:
+    """The file of an engine, which must stay where it is while the app runs.
+
+    If another program moves, deletes or replaces it, its connections go on with the file that has no name any more:
+    what they commit would be lost, or would damage the new file through the write-ahead log, which has the same name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[int, int] | None = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise StoreError if the path names another file than when the engine was made, or none."""
+        try:
+            status = self._path.stat()
+            found = status.st_dev, status.st_ino
+        except OSError:
+            found = None
+        if self._known is None:
+            self._known = found
+        elif found != self._known:
+            raise StoreError(
+                "The database file was moved, deleted or replaced while Herding runs. Put it back, or restart Herding "
+                "to use the file that is there now.",
+                detail=str(self._path),
+            )
+
+    def check_or_detach(self, connection: Any) -> None:
+        """Do as `check`, but before the error move all commits from the write-ahead log into the file itself."""
+        try:
+            self.check()
+        except StoreError:
+            with suppress(DRIVER.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise
 
 
 def configure_reader(connection: Any, _record: object = None) -> None:

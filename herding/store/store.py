@@ -30,6 +30,7 @@ from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
+from herding.store.prompts import files
 from herding.store.prompts.store import PromptStore
 from herding.store.rows import Row, attempt_rows, request_row, storable, usage_row
 from herding.store.scores import ScoreStore
@@ -37,8 +38,14 @@ from herding.store.statistics import StatisticsStore
 from herding.store.tables import insert_into, upsert
 from herding.store.usage import UsageStore
 from herding.store.windows import Entry
-from herding.store.writer import Writer
+from herding.store.writer import Rows, Writer
 from herding.values import Limit, LimitUse, Outcome
+
+LATE_ROWS = 1_000
+"""Requests that ended while the database failed, which are kept to be written later."""
+
+LATE_CHARACTERS = 64_000_000
+"""Characters of input and response that these may have together; later ones are kept without their texts."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +102,7 @@ class Store(
         self._lock = lock
         self._presence = presence
         self._headroom = Headroom() if lock else None  # with the lock, no other process enters requests
+        self._late: dict[str, dict[str, list[Row]]] = {}
 
     @classmethod
     async def open(
@@ -104,11 +112,12 @@ class Store(
         clock: Callable[[], int] = now_ms,
         beside_app: bool = False,
         vector_store: VectorStore = "auto",
+        place: str = "",
     ) -> Store:
         """Create or migrate the database, mark requests whose app has ended as interrupted, and start the writer.
 
         `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone. `vector_store` is
-        what compares vectors, the best of the database by default.
+        what compares vectors, the best of the database by default. `place` is the ID of the directory of prompts.
         Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
         damaged or unreachable database.
         """
@@ -138,6 +147,9 @@ class Store(
                 await asyncio.to_thread(store._presence.begin)
             if not beside_app:
                 await store._interrupt_orphans()
+            if place:
+                store.place = place
+                store.place_is_new = await store._writer.call(lambda c: files.enter(c, place, clock()))
             if lock:  # no other process indexes
                 await store.release_documents()
         except BaseException:
@@ -148,6 +160,8 @@ class Store(
     async def close(self) -> None:
         """Write everything that is queued and close the database; later calls raise StoreError."""
         if not self._reader.closed:
+            with contextlib.suppress(StoreError):
+                await self.finish_late()
             await asyncio.to_thread(self._writer.close)
             await asyncio.to_thread(self._reader.close)
             if self._presence:
@@ -178,7 +192,7 @@ class Store(
 
         Raises LimitError if a limit is used up.
         """
-        payer, row = storable(account or outcome.principal), self._first_row(outcome)
+        row, payer = self._first_row(outcome), storable(account or outcome.principal)
         entry = Entry(payer, self._clock(), max(1, requests), max(0, tokens), max(0, cost))
         headroom, failing = self._headroom, self._writer.failing
         fits = not limits or (headroom is not None and not failing and headroom.fits(entry, limits))
@@ -202,14 +216,12 @@ class Store(
     async def _begun(self, begun: asyncio.Future[Any], request_id: str, *, wait: bool) -> asyncio.Future[Any]:
         """Return the future of a request's first commit, which is done if the request must `wait` for it."""
         if not wait:
-            begun.add_done_callback(_log_failure)
             return begun
         try:
             await begun
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
-                cancelled = self._writer.add(lambda batch: ledger.cancel(batch, request_id))
-                cancelled.add_done_callback(_log_failure)
+                self._writer.add(lambda batch: ledger.cancel(batch, request_id), awaited=False)
             raise
         return begun
 
@@ -222,15 +234,48 @@ class Store(
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
 
         Reserved tokens and money are replaced by what was used; a step of a chain has no entry of its own. The row is
-        written even if the caller is cancelled.
+        written even if the caller is cancelled, and by `finish_late` if the database fails.
         """
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome)}
         rows["settle"] = [usage_row(outcome)] if outcome.parent is None else []
         rows["search"] = [{"request_id": rows["finish"][0]["id"]}]
+        finished = self._finish(rows)
+        finished.add_done_callback(partial(self._keep_if_failed, rows))
+        return finished
+
+    def _finish(self, rows: Rows) -> asyncio.Future[Any]:
         finished = self._writer.add(lambda batch: ledger.settle(batch, rows))
         if self._headroom:
             finished.add_done_callback(self._headroom.settle)
         return finished
+
+    def _keep_if_failed(self, rows: dict[str, list[Row]], finished: asyncio.Future[Any]) -> None:
+        """Keep the rows of a request whose end was not written: else it would count as running as long as the app."""
+        if finished.cancelled() or not isinstance(finished.exception(), StoreError):
+            return  # a row that the database refuses is refused again
+        (row,) = rows["finish"]
+        if len(self._late) >= LATE_ROWS:
+            _log.error("end of a request not written (%s): too many of them wait for the database", row["id"])
+            return
+        if sum(_characters(late) for late in self._late.values()) + _characters(rows) > LATE_CHARACTERS:
+            rows = {**rows, "finish": [row | erase.BLANK], "attempt": []}
+        self._late[row["id"]] = rows
+
+    async def finish_late(self) -> int:
+        """Write the requests that ended while the database failed, and return their number.
+
+        Raises StoreError if it still fails; they are kept then.
+        """
+        late = tuple(self._late.items())
+        ends = await asyncio.gather(*(self._finish(rows) for _, rows in late), return_exceptions=True)
+        for (request_id, _), end in zip(late, ends, strict=True):
+            if not isinstance(end, BaseException):
+                del self._late[request_id]
+        if failed := next((end for end in ends if isinstance(end, BaseException)), None):
+            raise failed
+        if late:
+            _log.info("wrote requests that ended while the database failed (%d)", len(late))
+        return len(late)
 
     async def usage(self, account: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
         """Return the current use of each limit of an account, in the order of `limits`."""
@@ -361,6 +406,6 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
     }
 
 
-def _log_failure(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled() and (error := future.exception()):
-        _log.warning("A reservation was not written: %s", error)
+def _characters(rows: Rows) -> int:
+    """Return the length of the texts of a request that ended."""
+    return sum(len(row["input"]) + len(row["answer"]) for row in rows["finish"])

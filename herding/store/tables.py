@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -40,6 +41,10 @@ _WITHIN = text("session_id IS NOT NULL")
 _IS_STEP = text("parent IS NOT NULL")
 IS_RUNNING = text("status = 'running'")
 """The condition of the index of running requests, in the words by which a database recognizes it."""
+
+
+LONGEST_LEASE = 24 * 3_600_000
+"""Milliseconds for which work may be leased or postponed at most."""
 
 
 class Base(SQLModel):
@@ -370,6 +375,11 @@ bot_position = Base.metadata.tables["bot_position"]
 def insert_into(dialect: str, table: Table) -> Any:
     """Return an insert that accepts an ON CONFLICT clause."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def lease_ended(until: ColumnElement[int], now: int) -> ColumnElement[bool]:
+    """Return the condition that a lease has ended, or was made while the clock was wrong: none lasts a day."""
+    return (until <= now) | (until > now + LONGEST_LEASE)
 
 
 def upsert(dialect: str, table: Table) -> UpdateBase:

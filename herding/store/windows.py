@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from herding.store.tables import ledger
 from herding.store.writer import Batch
@@ -114,6 +114,19 @@ class Windows:
             latest = self._batch.flush().execute(LATEST, {"holder": account}).scalar_one()
             self._latest[account] = latest or 0
         return max(clocked, self._latest[account])
+
+    def move_back(self, account: str, clocked: int) -> int:
+        """Let the entries of an account that are later than the clock count from now on; return the clock."""
+        self._sums.pop(account, None)
+        connection = self._batch.flush()
+        connection.execute(
+            update(ledger).where(ledger.c.principal == account, ledger.c.at > clocked).values(at=clocked)
+        )
+        self._latest[account] = clocked
+        for request_id, entry in self._running.items():
+            if entry.account == account and entry.at > clocked:
+                self._running[request_id] = entry._replace(at=clocked)
+        return clocked
 
     def sum(self, account: str, interval: int, now: int, *, exact: bool = True) -> Sum:
         """Return the use of an account in the last `interval`; if not `exact`, the window may be LAG longer."""

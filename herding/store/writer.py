@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ ATTEMPTS = 2
 """Attempts of a batch that meets a lock; each waits as long as the database does."""
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 Rows = Mapping[str, Sequence[Row]]
 """Rows by the name of the statement that writes them."""
@@ -140,7 +143,7 @@ class Writer:
 
         `locks` are numbers for what no other process may change before the commit. A job that is not `durable` survives
         a crash of the app, but not a power cut. One that is not `awaited` is written with the next that is, or a
-        millisecond later.
+        millisecond later; if it fails, the log says so.
         """
         return self._enqueue(_Job(_new_future(), add=add, locks=locks, durable=durable, awaited=awaited))
 
@@ -297,5 +300,8 @@ def _set_results(results: Sequence[_Result]) -> None:
             continue
         if error is None:
             job.future.set_result(value)
-        else:
-            job.future.set_exception(error)
+            continue
+        job.future.set_exception(error)
+        if not job.awaited:
+            job.future.exception()  # it is retrieved: else asyncio would log it, too
+            _log.warning("A row was not written: %s", error)

@@ -50,23 +50,26 @@ class SyncStep(Enum):
     DELETE = auto()
 
 
-def next_step(digest: str | None, state: PromptState, *, same: bool = False) -> SyncStep:
+def next_step(
+    digest: str | None, state: PromptState, *, same: bool = False, foreign: bool = False, deployed: bool = False
+) -> SyncStep:
     """Return the step for a prompt whose file has this digest (None: no file).
 
-    `same` is true if the file holds the newest version.
+    `same` is true if the file holds the newest version, `foreign` if a conflict is one of another app's directory,
+    and `deployed` if the file came with a new directory, and the newest version with another one.
     """
     if digest is None:
         return _step_without_file(state)
+    synced, synced_digest = (state.file.number, state.file.digest) if state.file else (0, None)
     if state.conflict:
-        if digest == state.conflict.digest:
+        if digest == state.conflict.digest or (foreign and digest == synced_digest):
             return SyncStep.NOTHING
         return SyncStep.IMPORT if same else SyncStep.CONFLICT
-    synced, synced_digest = (state.file.number, state.file.digest) if state.file else (0, None)
     if state.retired:  # deleted in the store only: it stays deleted until the file is edited
         return SyncStep.NOTHING if digest == synced_digest else SyncStep.IMPORT
     if digest == synced_digest:
         return SyncStep.NOTHING if synced == state.newest else SyncStep.WRITE
-    return SyncStep.IMPORT if same or synced == state.newest else SyncStep.CONFLICT
+    return SyncStep.IMPORT if same or deployed or synced == state.newest else SyncStep.CONFLICT
 
 
 def _step_without_file(state: PromptState) -> SyncStep:
@@ -143,7 +146,7 @@ class Sync:
 
     async def watch(self) -> None:
         """Sync every second, without end."""
-        seconds = 0
+        seconds, failure = 0, ""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             seconds += 1
@@ -151,8 +154,10 @@ class Sync:
                 self._state.invalidate()
             try:
                 await self.refresh()
+                failure = ""
             except HerdingError as error:
-                log.warning("sync prompts failed: %s", error)
+                if failure != (failure := error.message):  # else it would be logged every second
+                    log.warning("sync prompts failed: %s", error)
 
     async def _sync_all(self) -> None:
         """Do the next step of each prompt."""
@@ -163,11 +168,14 @@ class Sync:
         ]
         done: list[bool | BaseException] = []
         for batch in in_batches(sorted(keys)):
+            if self._store.place_is_new:
+                await self._record_copies(batch, snapshot)
             done += await gather_all([self._sync_batch(batch, snapshot)])
         if keys:
             await self.reload()
         if all(raise_first_error(done)):
             self._state.snapshot = snapshot
+            self._store.place_is_new = False
 
     def _is_in_sync(self, key: str, snapshot: Snapshot) -> bool:
         """Return whether nothing changed, and cache the newest version if it is in a file."""
@@ -177,6 +185,22 @@ class Sync:
             self._version_cache.put(RunnableVersion(key, state.newest, loaded.prompt, loaded.notes))
             return True
         return loaded is None and next_step(None, state) is SyncStep.NOTHING
+
+    async def _record_copies(self, keys: Sequence[str], snapshot: Snapshot) -> None:
+        """Record the files of a new directory that hold some version.
+
+        They are copies, such as those of an image or of another app, not edits: a newer version replaces them.
+        """
+        fresh = [
+            snapshot.prompts[key]
+            for key in keys
+            if key in snapshot.prompts and self.state(key).newest and not self.state(key).file
+        ]
+        numbers = await self._store.find_versions({loaded.key: loaded.prompt.content_json for loaded in fresh})
+        copies = [self.files.file_state(loaded, numbers[loaded.key]) for loaded in fresh if loaded.key in numbers]
+        await self._store.record_files(copies)
+        if copies:
+            await self.reload()
 
     async def _sync_batch(self, keys: Sequence[str], snapshot: Snapshot) -> bool:
         """Do the next step of some prompts. Return False if it must be tried again."""
@@ -194,7 +218,17 @@ class Sync:
         state, loaded = self.state(key), snapshot.prompts.get(key)
         digest = loaded.digest if loaded else None
         edited = loaded and digest != (state.file.digest if state.file else None)
-        return next_step(digest, state, same=bool(loaded and edited and await self._is_same(loaded, state)))
+        same = bool(loaded and edited and await self._is_same(loaded, state))
+        foreign = bool(state.conflict and state.conflict.place != self._store.place)
+        deployed = bool(loaded and not same and not state.file and await self._is_of_new_directory(state))
+        return next_step(digest, state, same=same, foreign=foreign, deployed=deployed)
+
+    async def _is_of_new_directory(self, state: PromptState) -> bool:
+        """Return whether a new directory brings a file of a prompt whose newest version was found in a file, too."""
+        if not self._store.place_is_new or not state.newest:
+            return False
+        newest = await self._store.version(state.key, state.newest)
+        return newest is not None and newest.source == "file"
 
     async def _is_same(self, loaded: LoadedPrompt, state: PromptState) -> bool:
         """Return whether a file holds the newest version."""
@@ -244,10 +278,15 @@ class Sync:
         state = self.state(loaded.key)
         ours = state.conflict.ours if state.conflict else state.newest
         base = state.conflict.base if state.conflict else state.file.number if state.file else 0
-        found = PromptConflict(loaded.key, base, ours, state.newest + 1, loaded.digest, self._clock())
+        file = self.files.file_state(loaded, 0)
+        found = PromptConflict(
+            loaded.key, base, ours, state.newest + 1, loaded.digest, self._clock(), self._store.place
+        )
         message = f"The file was edited while version {ours} was saved."
         try:
-            saved = await self._store.save_conflict(found, loaded.prompt.content_json, author=FILE, message=message)
+            saved = await self._store.save_conflict(
+                found, loaded.prompt.content_json, author=FILE, message=message, file=file.file
+            )
         except VersionConflictError:  # another process saved meanwhile
             return False
         self._version_cache.put(RunnableVersion(loaded.key, saved.number, loaded.prompt, loaded.notes))
@@ -266,7 +305,8 @@ class Sync:
         state = self.state(key)
         if state.conflict:
             digest, file = state.conflict.digest, state.file.file if state.file else ""
-            await self._store.record_files([FileState(key, number, digest, self._clock(), file)])
+            held = FileState(key, number, digest, self._clock(), file)
+            await self._store.record_files([held], place=state.conflict.place)
 
 
 def in_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

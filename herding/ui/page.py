@@ -1,48 +1,33 @@
-"""The page: a header, and the tabs in TABS. A new tab is its class and a line there."""
+"""The page: a header, and the tabs that `access.operations.TABS` names, each with a folder of its name here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any, Final, TypeVar, cast
 
 import gradio as gr
 from markupsafe import Markup
 from starlette.routing import Route
 
+from herding.access import operations
 from herding.access.operations import NODES
 from herding.orchestrator import Orchestrator
-from herding.ui.access.tab import AccessTab
-from herding.ui.compare.tab import CompareTab
-from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
-from herding.ui.history.tab import HistoryTab
-from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import GuardedBlocks, for_all_roles, on, principal_of
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.views import View
-from herding.ui.knowledge.tab import KnowledgeTab
-from herding.ui.nodes.tab import NodesTab
-from herding.ui.overview.tab import OverviewTab
-from herding.ui.review.tab import ReviewTab
-from herding.ui.usage.tab import UsageTab
-from herding.ui.versions.tab import VersionsTab
 from herding.values import NodeInfo, Principal
 
-TABS: Final[Sequence[type[View]]] = (
-    EngineerTab,
-    OverviewTab,
-    VersionsTab,
-    HistoryTab,
-    ReviewTab,
-    CompareTab,
-    InsightsTab,
-    KnowledgeTab,
-    NodesTab,
-    UsageTab,
-    AccessTab,
-)
-"""The tabs in their order; `access.operations.TABS` names their keys for the roles."""
+
+def _tab(key: str) -> type[View]:
+    """Return the class of a tab, by its key."""
+    found = vars(import_module(f"herding.ui.{key}.tab")).values()
+    return next(one for one in found if isinstance(one, type) and vars(one).get("key") == key)
+
+
+TABS: Final[Sequence[type[View]]] = tuple(map(_tab, operations.TABS))
 
 REFRESH_S = 1.5
 LOADING = el("p", "Loading…", cls="opening muted", role="status")

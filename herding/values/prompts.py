@@ -149,7 +149,8 @@ class NewVersion:
 class PromptConflict:
     """A prompt was saved and its file edited at the same time, both on top of version `base`.
 
-    `ours` is the version that was saved, `theirs` the one that the file gave; `digest` is the SHA-256 of the file.
+    `ours` is the version that was saved, `theirs` the one that the file gave; `digest` is the SHA-256 of the file, and
+    `place` the directory that holds it.
     """
 
     key: str
@@ -158,11 +159,15 @@ class PromptConflict:
     theirs: int
     digest: str
     at: int
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """The state of a prompt in the store. `newest` is its newest number, `labels` are the numbers by label."""
+    """The state of a prompt in the store. `newest` is its newest number, `labels` are the numbers by label.
+
+    `file` is its file in the directory of this app.
+    """
 
     key: str
     newest: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,18 @@ def test_a_secret_gives_the_same_key_everywhere_and_leaves_no_file(tmp_path: Pat
     assert signing_key(tmp_path / "a", secret + "!") != signing_key(tmp_path / "a", secret)
     assert secret.encode() not in signing_key(tmp_path / "a", secret)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_leaves_no_part_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            signing_key(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert len(signing_key(tmp_path)) == 32
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 31])

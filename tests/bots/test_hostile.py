@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from herding.bots.client import FILES
 from herding.bots.controls import Page
 from herding.bots.reply import REFUSED
 from herding.values import Reference
@@ -115,3 +116,11 @@ async def test_odd_messages_are_answered_in_plain_words(place: Place, discord: F
         await discord.until(
             lambda: any("still here" in said for c in list(discord.messages) for said in discord.said(c))
         )
+
+
+@pytest.mark.parametrize("text", ["Sum this up", ""])
+async def test_a_file_is_refused_and_not_left_out_silently(place: Place, discord: FakeDiscord, text: str) -> None:
+    async with bot(place, discord):
+        discord.say(GENERAL, text, file="message.txt")
+        await discord.until(lambda: [one for one in discord.own(GENERAL) if status(one) == FILES])
+        assert await place.rows() == []

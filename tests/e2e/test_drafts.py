@@ -141,6 +141,24 @@ def test_a_draft_outlives_the_browser_and_the_app(
     assert len(back) >= len(sure.rstrip()), f"typed: {SENTENCE!r}, back: {back!r}"
 
 
+def test_what_is_typed_when_the_session_ends_waits_for_the_next_login(
+    writing: RunningApp, chromium: Browser, say: str
+) -> None:
+    page = visit(chromium, writing.url)
+    open_prompt(page, writing.url, say)
+    (cookie,) = page.context.cookies()
+    header = {"cookie": f"{cookie['name']}={cookie['value']}"}
+    httpx.post(f"{writing.url}/logout", headers=header, trust_env=False, timeout=60)
+    page.locator(FIRST).fill("Typed after the end")
+    expect(page.locator("#ended")).to_contain_text("Your session has ended")
+    assert page.context.request.post(f"{writing.url}/login", form={"token": ADMIN_TOKEN}).ok
+    expect(page.locator("#ended")).to_have_count(0)
+    expect(page.locator("#draft-state")).to_contain_text("Draft saved")
+    page.reload()
+    expect(page.locator(FIRST)).to_have_value("Typed after the end")
+    page.context.close()
+
+
 def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(
     writing: RunningApp, say: str, chromium: Browser
 ) -> None:

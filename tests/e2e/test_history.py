@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from herding.ui.history.rows import PAGE
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
@@ -60,6 +61,17 @@ def test_requests_are_read_by_keyboard_and_a_link_brings_back_what_was_seen(
     page.get_by_role("link", name="Clear filters").click(timeout=LONG)
     expect(page.locator("#history-text")).to_have_value("", timeout=LONG)
     expect(page).not_to_have_url(re.compile("text=|sort=|prompt="))
+
+
+def test_show_more_goes_on_at_the_first_of_the_new_rows(app: RunningApp, page: Page) -> None:
+    with httpx.Client(base_url=app.url, trust_env=False, timeout=60) as http:
+        for _ in range(PAGE + 2):
+            http.post("/v1/completions", json={"model": "quick-echo", "prompt": "many"}).raise_for_status()
+    page.goto(f"{app.url}/?tab=history&model=quick-echo")
+    rows = page.locator("#history-list tr[data-row]")
+    expect(rows).to_have_count(PAGE, timeout=LONG)
+    page.locator("#history-more").press("Enter")
+    expect(rows.nth(PAGE).locator(".row-name")).to_be_focused(timeout=LONG)
 
 
 def test_new_requests_are_told_and_the_read_one_stays(app: RunningApp, page: Page, key: str) -> None:

@@ -49,6 +49,7 @@ def test_documents_are_added_searched_opened_and_asked(page: Page, app: RunningA
     expect(best).to_contain_text("similarity")
     best.get_by_role("button").click()
     expect(page.locator(".knowledge-chunk.marked")).to_contain_text("Bread is baked", timeout=LONG)
+    expect(page.locator(".knowledge-chunk.marked pre")).to_be_focused()
     page.get_by_role("button", name="Ask").click()
     expect(page.locator("#knowledge-found .reference-cards li").first).to_contain_text("notes.md", timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -111,6 +111,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     page.get_by_role("button", name="Create token").click()
     box = page.locator("#access-secret input").first
     expect(box).to_have_value(re.compile(r"hl_\w{12}_\w{43}"))
+    expect(box).to_be_focused()
     token = box.input_value()
     assert token not in page.url
     assert page.content().count(token) == 2  # the box, and the call to copy beside it

@@ -126,6 +126,7 @@ def test_a_prompt_from_an_empty_page_to_a_published_version(app: RunningApp, chr
     page.keyboard.type(key)
     page.keyboard.press("Enter")
     expect(page.locator("#prompt-about")).to_contain_text("Not saved")
+    expect(bench.message(0)).to_be_focused()
     bench.message(0).fill("Say {{topic}}")
     expect(page.locator("#variable-topic")).to_be_visible()
     page.get_by_role("button", name="Add message").click()

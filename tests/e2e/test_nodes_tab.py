@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG, Workbench
@@ -58,12 +58,18 @@ def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, ser
     page.locator("#node-kind").select_option(label="HTTP template")
     expect(page.locator("#node-template")).to_be_visible(timeout=LONG)
     fill(page, name="glm", url=f"{server.url}/api/generate", models="chatglm2-6b", prompt="who are you?")
-    page.locator("#node-test").click()
+    held: list[Route] = []
+    page.route("**/ui/nodes/test", lambda route: held.append(route))  # noqa: PLW0108 (Playwright writes on it)
+    page.locator("#node-test").press("Enter")
+    expect(page.locator("#node-result")).to_have_text("Waiting for the response of the node…")
+    held[0].continue_()
     expect(page.locator("#node-result")).to_contain_text("You said: who are you?", timeout=LONG)
     expect(page.locator("#node-result")).to_contain_text("HTTP 200")
-    page.locator("#node-add").click()
+    expect(page.locator("#node-test")).to_be_focused()  # it was disabled meanwhile
+    page.locator("#node-add").press("Enter")
     expect(page.locator("#node-result")).to_contain_text("glm (HTTP template) added", timeout=LONG)
     expect(page.locator("#node-name")).to_have_value("")
+    expect(page.locator("#node-add")).to_be_focused()  # another one, in its place
     expect(card(page, "glm")).to_contain_text("chatglm2-6b", timeout=LONG)
     expect(page.locator("#nodes-events")).to_contain_text("Added", timeout=LONG)
     assert ask(app, "chatglm2-6b").json()["choices"][0]["message"]["content"] == "You said: hi"
@@ -75,9 +81,12 @@ def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, ser
     expect(card(page, "glm").locator(".chip", has_text="chatglm3")).to_be_visible(timeout=LONG)
     expect(field).to_have_count(0)
 
-    card(page, "glm").get_by_role("button", name="Remove node").click()
-    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    card(page, "glm").get_by_role("button", name="Remove node").press("Enter")
+    dialog = page.get_by_role("dialog", name="The node gets no new requests.")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_role("button", name="Remove").press("Enter")
     expect(card(page, "glm")).to_have_count(0, timeout=LONG)
+    expect(page.locator("#nodes-live :focus")).to_have_count(1)
     expect(page.locator("#nodes-events")).to_contain_text("Removed", timeout=LONG)
     assert ask(app, "chatglm2-6b").status_code == 404
 
@@ -104,7 +113,8 @@ def test_what_cannot_be_a_node_is_refused_with_words(app: RunningApp, page: Page
     opened(page, app)
     fill(page, name="inside", url="http://169.254.169.254/v1", models="m")
     page.locator("#node-add").click()
-    expect(page.locator("#notice")).to_contain_text("169.254.169.254", timeout=LONG)
+    expect(page.locator(".field:has(#node-url) [role=alert]")).to_contain_text("169.254.169.254", timeout=LONG)
+    expect(page.locator("#node-url")).to_be_focused()
     expect(page.locator("#node-name")).to_have_value("inside")
     expect(card(page, "inside")).to_have_count(0)
 

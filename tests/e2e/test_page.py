@@ -53,6 +53,15 @@ def test_an_open_row_closes_by_its_button_and_by_escape(app: RunningApp, page: P
         expect(drawer).to_be_empty()
         expect(row).to_be_focused()
         assert "user=" not in page.url
+    row.press("Enter")
+    expect(drawer).to_contain_text("Edit closing", timeout=LONG)
+    row.press("ArrowRight")
+    expect(drawer.get_by_role("button", name="Close")).to_be_focused()
+    page.locator("#user-limits").fill("5 cats per day")
+    page.locator("#user-name").press("Enter")
+    expect(page.locator(".field:has(#user-limits) [role=alert]")).to_contain_text("Fix line 1 of the limits")
+    expect(page.locator("#user-limits")).to_be_focused()
+    expect(page.locator("#user-limits")).to_have_accessible_description(re.compile("Fix line 1"))
 
 
 def test_back_leads_to_the_tab_before_with_what_it_showed(app: RunningApp, page: Page) -> None:
@@ -76,7 +85,12 @@ def test_back_leads_to_the_tab_before_with_what_it_showed(app: RunningApp, page:
 def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningApp, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     Workbench(page, app.url).open("say_slowly")
-    page.locator("#tabs .overflow-menu > button").click()
+    menu, entries = page.locator("#tabs .overflow-menu > button"), page.locator("#tabs .overflow-dropdown button")
+    menu.press("Enter")
+    entries.first.press("Escape")
+    expect(entries.first).to_be_hidden()
+    expect(menu).to_be_focused()
+    menu.click()
     page.locator("#tabs .overflow-dropdown button", has_text="istory").click()
     expect(page.locator("#history-text")).to_be_visible(timeout=LONG)
     assert "prompt=" not in page.url
@@ -90,3 +104,14 @@ def test_a_reload_in_the_middle_of_a_response_shows_what_came(app: RunningApp, p
     page.reload()
     expect(page.locator("#response .markdown")).to_contain_text("what", timeout=LONG)
     bench.expect_status("Disconnected")
+
+
+def test_a_tab_that_cannot_be_loaded_offers_to_try_again(app: RunningApp, page: Page) -> None:
+    Workbench(page, app.url).open()
+    page.route("**/ui/usage?*", lambda route: route.abort())
+    page.get_by_role("tab", name="Usage").press("Enter")
+    tab = page.locator(".view[data-view=usage]")
+    expect(tab).to_contain_text("Can't load this tab.")
+    page.unroute("**/ui/usage?*")
+    tab.get_by_role("button", name="Try again").press("Enter")
+    expect(tab).to_contain_text("Your limits", timeout=LONG)

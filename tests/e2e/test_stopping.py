@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: every caller gets a definite end, and every row says how it ended."""
+"""SIGTERM, SIGINT and SIGHUP: every caller gets a definite end, and every row says how it ended."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def statuses(app: RunningApp) -> Counter[str]:
         connection.close()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) -> None:
     callers = Callers(app)
     ways: list[Callable[[], Any]] = [callers.native, callers.chat] * (STREAMS // 2)
@@ -128,6 +128,28 @@ def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) 
     log = app.log.read_text()
     assert "Traceback" not in log, log[-3000:]
     assert "ERROR" not in log, log[-3000:]
+
+
+def test_two_interrupts_at_the_keyboard_end_it_at_once_without_a_traceback(app: RunningApp) -> None:
+    callers = Callers(app)
+    plain = callers.pool.submit(callers.plain)
+    wait_until(lambda: statuses(app)["running"] == 1, seconds=60, what="the request")
+    app.send_signal(signal.SIGINT)
+    wait_until(lambda: not accepts(app), seconds=60, what="the first signal")
+    app.send_signal(signal.SIGINT)
+    assert app.wait(seconds=60) == 0
+    assert plain.result(30).status_code == 503
+    assert statuses(app) == {"interrupted": 1}
+    assert "Traceback" not in app.log.read_text()
+
+
+def accepts(app: RunningApp) -> bool:
+    """Return whether it accepts connections."""
+    try:
+        app.client().get("/healthz")
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def test_a_request_that_is_nearly_done_is_completed(app: RunningApp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,17 @@ async def test_a_document_waits_for_a_node_and_says_so(place: Place, words: Word
 
 
 @both
+async def test_a_user_with_many_documents_keeps_nobody_else_waiting(place: Place) -> None:
+    collections = place.orchestrator.collections
+    bob = replace(ADMIN, id="bob")
+    await collections.add("docs", [text(f"a{n}", f"Text {n}.") for n in range(4)], ADMIN)
+    await collections.add("docs", [text(f"b{n}", f"Word {n}.") for n in range(2)], bob)
+    for _ in range(4):
+        await place.orchestrator._indexer.index_next()
+    found = await collections.documents("docs", ADMIN)
+    assert [one.key for one in found if one.state == "ready"] == ["a0", "a1", "b0", "b1"]
+
+
 async def test_what_cannot_be_read_fails_alone(place: Place) -> None:
     job = await place.orchestrator.collections.add(
         "docs", [NewDocument("bad.pdf", "bad.pdf", "pdf", b"no pdf"), BAKING], ADMIN
@@ -193,6 +205,8 @@ async def test_roles_guard_collections_like_prompts(place: Place) -> None:
         (NewDocument("x", "x", "txt", b""), "empty"),
         (NewDocument("x", "x", "txt", b"x" * 16_000_001), "16,000,001 bytes"),
         (NewDocument("x", "x", "txt", b"x", {"a": ["b"]}), "metadata"),
+        (NewDocument("x", "x", "txt", b"x", {"a": math.nan}), "metadata"),
+        (NewDocument("x", "x", "txt", b"x", {"a": 2**63}), "metadata"),
     ],
 )
 async def test_other_documents_are_refused_before_any_is_added(place: Place, document: NewDocument, error: str) -> None:

@@ -77,3 +77,32 @@ async def test_a_directory_is_kept_equal(place: Place, tmp_path: Path) -> None:
     assert texts == ["Rye rises."]
     (root / "docs" / "sea" / "boat.txt").unlink()
     assert await keys() == ["bread.txt"]
+
+
+async def test_what_cannot_be_read_is_told_and_keeps_nothing_else_away(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "documents"
+    long = root / "a" / ("d" * 200) / ("e" * 200) / ("f" * 200) / "x.txt"
+    for file in (long, root / "a" / "good.txt", root / "b" / "good.txt"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"The text of {file.name} in {file.parent.name}.")
+    with (root / "a" / "huge.txt").open("wb") as huge:
+        huge.truncate(50_000_000_000)
+    folder = DocumentFolder(root, store=place.store, clock=now_ms)
+
+    async def keys(name: str) -> list[str]:
+        return [document.key for document in await place.orchestrator.collections.documents(name, ADMIN)]
+
+    await folder.refresh()
+    assert (await keys("a"), await keys("b")) == (["good.txt"], ["good.txt"])
+    assert "1 to 500 printable" in caplog.text
+    assert "50,000,000,000 bytes" in caplog.text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "herding.knowledge.folder.os.walk", lambda path, onerror: onerror(PermissionError(13, "No", path))
+        )
+        await folder.refresh()
+    assert await keys("b") == ["good.txt"], "a folder that can't be read is not empty"
+    assert f"documents not read ({root / 'b'})" in caplog.text

@@ -6,11 +6,13 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from herding.errors import UserError
 from herding.knowledge.parsing import sandbox
+from herding.knowledge.parsing.chunks import MAX_HEADING, Chunker
 from herding.values import TextChunk
 
 DOCX = "docx"
@@ -138,6 +140,15 @@ async def test_source_is_parsed_and_never_run() -> None:
     assert [chunk.heading for chunk in chunks] == ["file", "file.f"]
 
 
+async def test_lines_of_source_are_counted_as_python_does() -> None:
+    source = "\n\x0c\ndef f():\n    return 'a\u2028b\x85c'\n\n\x0c\ndef g():\n    return 1\n"
+    chunks = await parse("py", source.encode())
+    assert [(chunk.heading, chunk.text) for chunk in chunks] == [
+        ("file.f", "def f():\n    return 'a\u2028b\x85c'"),
+        ("file.g", "def g():\n    return 1"),
+    ]
+
+
 async def test_good_documents_are_read() -> None:
     (chunk,) = await parse("pdf", pdf(1))
     assert (chunk.text, chunk.page) == ("Hello from the page", 1)
@@ -145,12 +156,50 @@ async def test_good_documents_are_read() -> None:
     assert chunk.text == "Hello from Word"
 
 
+CONTENT = (
+    "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>one</w:t><w:tab/></w:r><w:ins><w:r><w:t>two</w:t></w:r>"
+    "</w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:sdt><w:sdtContent><w:r><w:t> three</w:t></w:r>"
+    "</w:sdtContent></w:sdt></w:p>",
+    "<w:sdt><w:sdtContent><w:p><w:r><w:t>four</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+    '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="100000000"/></w:tcPr><w:p><w:r><w:t>five</w:t></w:r></w:p>'
+    "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>six</w:t></w:r></w:p></w:tc></w:tr></w:tbl><w:p/></w:tc>"
+    '<w:tc><w:tcPr><w:gridSpan w:val="x"/><w:vMerge/></w:tcPr><w:p><w:r><w:t>seven</w:t></w:r></w:p></w:tc></w:tr>'
+    "</w:tbl>",
+)
+
+
+async def test_all_text_of_a_word_document_is_read_once() -> None:
+    body = _BODY.replace("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>", "".join(CONTENT))
+    (chunk,) = await parse(DOCX, word(body))
+    assert chunk.text == "one\ttwo three\n\nfour\n\n| five | six | | seven |"
+
+
 @pytest.mark.slow
 async def test_a_document_that_takes_too_long_is_given_up() -> None:
     began = time.monotonic()
-    with pytest.raises(UserError, match="within 1 seconds"):
+    with pytest.raises(UserError, match="within 1 seconds of processor time"):
         await parse("txt", b"Some words, and more of them. " * 150_000, seconds=1)
     assert time.monotonic() - began < 10
+
+
+async def test_a_loader_that_sleeps_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sleepy.py").write_text("import time\n\ndef load(content, title):\n    time.sleep(3600)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.5)
+    with pytest.raises(UserError, match=r"within 0\.5 seconds"):
+        await sandbox.parse("txt", b"x", title="x", tokens=220, overlap=40, seconds=1, loader="sleepy:load")
+
+
+def test_headings_of_any_form_and_number_are_found_in_time() -> None:
+    chunker = Chunker(tokens=220, overlap=40, tokenizer=None)
+    began = time.process_time()
+    text = f"# {'long ' * 100_000}\n\n# {'# ' * 200_000}x\n\n" + "".join(
+        f"## h{number} ##\n\n{'some words ' * 80}\n\n" for number in range(4_000)
+    )
+    headings = [chunk.heading for chunk in chunker.cut(text, markdown=True)]
+    assert time.process_time() - began < 10
+    assert headings[-1].endswith(" / h3999")
+    assert max(map(len, headings)) <= MAX_HEADING
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -84,6 +85,17 @@ def test_texts_of_a_message_grow_and_those_beside_it_are_replaced() -> None:
         "content_filter_results": {"hate": {"severity": "safe"}},
         "native_finish_reason": "b",
     }
+
+
+@pytest.mark.parametrize("entry", [lambda n: {"index": n, "text": "x"}, lambda n: n], ids=["entries", "numbers"])
+def test_a_list_of_any_length_grows_in_time(entry: Callable[[int], Any]) -> None:
+    message: dict[str, Any] = {}
+    began = time.process_time()
+    for number in (*range(20_000), *range(20_000)):
+        merge(message, {"list": [entry(number)]})
+    assert time.process_time() - began < 2, "each delta looked at all entries before it"
+    assert len(message["list"]) == (20_000 if isinstance(entry(0), dict) else 40_000)
+    assert message["list"][7] in ({"index": 7, "text": "xx"}, 7)
 
 
 @pytest.mark.parametrize("before", ["a text", "", 7, None, ["a list"]])

@@ -36,6 +36,11 @@ async def test_what_is_incomplete_is_taken_over_once_its_lease_has_ended(place: 
     await store.lease_messages([], 0)
 
 
+async def test_a_lease_that_was_made_while_the_clock_was_wrong_holds_nothing_up(place: Place) -> None:
+    await place.store.accept_message(replace(FIRST, leased_until=40 * 24 * 3_600_000))
+    assert len(await place.store.take_messages(now=2_000, until=5_000)) == 1
+
+
 async def test_complete_messages_are_pruned_and_others_stay(place: Place) -> None:
     store = place.store
     for message in (FIRST, replace(FIRST, id="11"), replace(FIRST, id="12", received_at=5_000, server=None)):

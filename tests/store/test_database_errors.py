@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +14,7 @@ from sqlalchemy import event
 from herding.errors import StoreError
 from herding.store import Store, sqlite
 from herding.store.sqlite import journal_mode
-from herding.values import Attempt, HistoryFilter
+from herding.values import Attempt, HistoryFilter, Limit, Usage
 from tests.support.database import reserve
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -67,6 +69,42 @@ async def test_a_read_only_database_is_survived(store: Store, outcome, at_begin)
     assert await total(store) == 2
 
 
+async def test_a_request_whose_end_the_database_missed_does_not_run_for_ever(
+    store: Store, outcome, at_begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("herding.store.store.LATE_ROWS", 2)
+    monkeypatch.setattr("herding.store.store.LATE_CHARACTERS", 100)
+    limits, used = [Limit("token", 1, 1_000)], Usage(3, 4, "node")
+    for number in range(3):
+        await reserve(store, outcome(number, status="running"), limits=limits, tokens=100)
+    at_begin("PRAGMA query_only = ON")
+    for number, text in enumerate(("kept", "x" * 100, "too many")):
+        with pytest.raises(StoreError, match="read-only"):
+            await store.finish(outcome(number, answer=text, usage=used))
+    with pytest.raises(StoreError, match="read-only"):
+        await store.finish_late()
+    at_begin("PRAGMA query_only = OFF")
+    assert await store.finish_late() == 2
+    assert await store.finish_late() == 0
+    found = (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)).entries
+    ends = [(entry.outcome.status, entry.outcome.answer) for entry in found]
+    assert ends == [("running", ""), ("succeeded", ""), ("succeeded", "kept")]
+    assert (await store.usage("ada", limits))[0].used == 7 + 7 + 100
+
+
+async def test_ends_that_the_database_missed_are_written_when_it_closes(url: str, path: Path, outcome) -> None:
+    store = await Store.open(url)
+    trouble = ["PRAGMA query_only = ON"]
+    event.listen(store._writer._engine, "begin", lambda connection: connection.exec_driver_sql(trouble[-1]))
+    with pytest.raises(StoreError, match="read-only"):
+        await store.finish(outcome(1))
+    trouble.append("PRAGMA query_only = OFF")
+    await store.close()
+    store = await Store.open(url)
+    assert await total(store) == 1
+    await store.close()
+
+
 async def test_a_lock_that_stays_is_an_error_for_all_and_then_over(
     url: str, path: Path, outcome, monkeypatch: pytest.MonkeyPatch, library: ModuleType
 ) -> None:
@@ -90,6 +128,39 @@ async def test_a_lock_that_stays_is_an_error_for_all_and_then_over(
     await store.finish(outcome(1))
     assert await total(store) == 1
     await store.close()
+
+
+@pytest.mark.parametrize("how", ["moved", "replaced", "deleted"])
+async def test_a_file_that_goes_away_loses_nothing_unseen(
+    url: str, path: Path, outcome, how: str, library: ModuleType
+) -> None:
+    """A commit into a file without a name would be lost; in the log beside a restored backup it would damage that."""
+    store = await Store.open(url)
+    await store.finish(outcome(1))
+    aside, backup = path.with_suffix(".aside"), path.with_suffix(".backup")
+    with closing(library.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(backup),))
+    await store.finish(outcome(2))
+    shutil.move(path, aside)
+    if how == "replaced":
+        shutil.move(backup, path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="moved, deleted or replaced"):
+            await store.finish(outcome(3))
+        with pytest.raises(StoreError, match="moved, deleted or replaced"):
+            await total(store)
+    assert not (await store.check()).writable
+    assert (path in path.parent.iterdir()) == (how == "replaced")
+    if how == "moved":
+        shutil.move(aside, path)
+        await store.finish(outcome(3))
+    await store.close()
+    store = await Store.open(url)
+    assert await total(store) == {"moved": 3, "replaced": 1, "deleted": 0}[how]
+    await store.close()
+    if how != "moved":  # all that was committed before is in the file that went
+        with closing(library.connect(aside)) as connection:
+            assert connection.execute("SELECT count(*) FROM request").fetchone() == (2,)
 
 
 async def test_check_names_version_and_journal(library: ModuleType, store: Store) -> None:

@@ -178,6 +178,26 @@ async def test_a_clock_that_goes_back_frees_nothing(store: Store, outcome, clock
     assert await admitted(store, outcome(5), requests(2))
 
 
+async def test_a_clock_that_was_wrong_by_a_month_locks_nobody_out_for_a_month(
+    store: Store, outcome, clock: Clock
+) -> None:
+    assert await admitted(store, outcome(1), requests(2))
+    clock.now += 40 * 24 * HOUR
+    running = outcome(2)
+    assert await admitted(store, running, requests(2), requests(3, hours=2000))
+    assert await admitted(store, outcome(3), requests(2), requests(3, hours=2000))
+    clock.now -= 40 * 24 * HOUR
+    with pytest.raises(LimitError) as refused:
+        await reserve(store, outcome(4), limits=[requests(2)], tokens=0)
+    assert refused.value.retry_after == 3_600  # they count, and not longer than others
+    await store.finish(running)
+    with pytest.raises(LimitError):
+        await reserve(store, outcome(5), limits=[requests(3)], tokens=0)
+    assert (await store.usage("ada", [requests(9)]))[0].used == 3
+    clock.now += HOUR
+    assert await admitted(store, outcome(6), requests(1))
+
+
 @pytest.mark.parametrize("status", ["succeeded", "partial", "failed", "cancelled", "abandoned"])
 async def test_every_ending_settles_what_was_used(store: Store, outcome, status: str) -> None:
     await reserve(store, outcome(1), limits=[tokens(1_000)], tokens=1_000)

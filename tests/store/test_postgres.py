@@ -243,8 +243,11 @@ async def test_a_user_who_may_not_create_the_extension_searches_without_it(
 
 
 async def test_a_server_that_is_not_there_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"cannot be reached.*DATABASE_URL"):
+    with pytest.raises(StoreError, match=r"cannot be reached.*DATABASE_URL") as caught:
         await Store.open(f"postgresql://herding@/x?host={tmp_path}")
+    assert str(tmp_path) in str(caught.value)  # for the log, on one line
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in caught.value.message  # for callers, who need not know the host
 
 
 async def test_a_database_that_is_not_there_is_explained(postgres_server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from herding.store import Store
 from herding.values import HistoryFilter
 from tests.support.database import reserve
 from tests.support.postgres import Server
+from tests.support.until import LONG
 
 pytestmark = pytest.mark.postgres
 
@@ -62,6 +64,13 @@ async def statuses(store: Store) -> dict[str, str]:
     return {entry.outcome.request_id: entry.outcome.status for entry in page.entries}
 
 
+async def notices(store: Store, request_id: str) -> None:
+    """Let a process look for ended ones until it finds that of a request: the server may need a moment."""
+    async with asyncio.timeout(LONG):
+        while (await statuses(store))[request_id] == "running":
+            await store.stay_present()
+
+
 async def test_a_process_that_starts_leaves_the_requests_of_the_living_alone(postgres_url: str) -> None:
     with other_process(postgres_url, "a") as living, other_process(postgres_url, "b") as killed:
         killed.kill()
@@ -81,7 +90,7 @@ async def test_a_process_that_runs_notices_the_death_of_another(postgres_url: st
         assert await statuses(store) == {"own": "running", "a": "running"}
         other.kill()
         other.wait()
-    await store.stay_present()
+    await notices(store, "a")
     assert await statuses(store) == {"own": "running", "a": "interrupted"}
     await store.index()
     page = await store.history(HistoryFilter(text="app stopped"), viewer="ada", offset=0, limit=9)
@@ -99,6 +108,23 @@ async def test_a_process_that_lost_its_connection_is_present_again(postgres_serv
     assert await statuses(other) == {"own": "running"}
     await other.close()
     await store.close()
+    postgres_server.drop(url)
+
+
+async def test_a_server_that_starts_anew_lets_all_processes_return_first(postgres_server: Server, outcome) -> None:
+    """The locks of all are gone then; those who look at once would take the others for ended."""
+    url = postgres_server.create()
+    first, second = await Store.open(url), await Store.open(url)
+    await reserve(first, outcome(1, request_id="of first", status="running"), limits=(), tokens=0)
+    postgres_server.sql(CUT, url.partition("@/")[2].partition("?")[0])
+    for _ in range(2):
+        await second.stay_present()
+        await first.stay_present()
+        assert await statuses(second) == {"of first": "running"}
+    await first.close()
+    await notices(second, "of first")
+    assert await statuses(second) == {"of first": "interrupted"}
+    await second.close()
     postgres_server.drop(url)
 
 

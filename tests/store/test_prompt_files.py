@@ -13,9 +13,9 @@ async def test_a_conflict_comes_with_its_version(store: Store) -> None:
     await store.save_version("greet", "a", author="", message="", source="ui", at=1)
     await store.record_files([FileState("greet", 1, "d", 2, "greet.yaml")])
     found = PromptConflict("greet", base=1, ours=1, theirs=2, digest="e", at=3)
-    made = await store.save_conflict(found, "b", author="file", message="m")
+    made = await store.save_conflict(found, "b", author="file", message="m", file="greet.yaml")
     assert (made.number, made.source, made.message) == (2, "file", "m")
-    file = FileState("greet", 1, "d", 2, "greet.yaml")
+    file = FileState("greet", 2, "e", 3, "greet.yaml")
     assert await store.prompt_states() == {"greet": PromptState("greet", 2, False, {}, file, found)}
     assert await store.prompt_states({"greet", "ghost"}) == await store.prompt_states()
     with pytest.raises(VersionConflictError):

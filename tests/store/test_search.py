@@ -178,6 +178,22 @@ async def test_many_texts_beside_a_long_one_hold_no_writer_up(store: Store, outc
     assert await found(store, "token 7999") == [1]
 
 
+@pytest.mark.parametrize("when", ["before it is indexed", "after"])
+async def test_of_very_long_texts_the_beginnings_are_searched(store: Store, outcome, when: str) -> None:
+    half = search_index.MAX_CHARS // 2
+    texts = {"input": f"first {'x' * (half - 20)} {'x' * 10_000_000} last", "answer": f"short {'y' * half} end"}
+    await store.finish(outcome(1, variables={"name": "value"}, **texts))
+    if when == "after":
+        assert await store.index() == 1
+    assert [await found(store, text) for text in ("first", "short", "value", "last", "end")] == [[1], [1], [1], [], []]
+
+
+def test_short_texts_leave_their_room_to_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "MAX_CHARS", 10)
+    assert search_index._shortened(["a" * 9, "b", "c" * 20]) == ["aaaa", "b", "cccc"]
+    assert search_index._shortened(["a" * 9, "b"]) == ["a" * 9, "b"]
+
+
 @pytest.mark.usefixtures("small")
 async def test_a_frequent_text_is_counted_as_far_as_it_was_read(store: Store, outcome) -> None:
     for number in range(40):

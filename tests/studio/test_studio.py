@@ -15,6 +15,7 @@ import pytest
 
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
 from herding.errors import AccessError, ConflictError, NotFoundError, StoreError, UserError
+from herding.prompts.directory import ID_FILE
 from herding.studio.studio import SaveResult, Studio
 from herding.values import Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding
@@ -55,7 +56,7 @@ def without(who: Principal, *rights: str) -> Principal:
 
 
 def files(place: Place) -> dict[str, str]:
-    paths = [path for path in place.prompts.rglob("*") if path.is_file()]
+    paths = [path for path in place.prompts.rglob("*") if path.is_file() and path.name != ID_FILE]
     return {path.relative_to(place.prompts).as_posix(): path.read_text() for path in paths}
 
 

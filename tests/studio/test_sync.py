@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -688,3 +689,87 @@ async def test_a_store_that_takes_nothing_is_tried_again(place: Place, monkeypat
         with pytest.raises(StoreError):
             await said(place)
     assert await said(place) == ("one", 1)
+
+
+# Other directories
+
+
+async def look_anew(*places: Place) -> None:
+    """Compare the files of apps with the database, as each does every few seconds, until nothing is left to do."""
+    for _ in range(2):
+        for place in places:
+            place.orchestrator._sync._state.invalidate()
+            await look(place)
+
+
+@pytest.mark.one_database
+async def test_files_of_a_new_container_undo_no_edit(tmp_path: Path) -> None:
+    """The database outlives the directory of prompts, as on a Space with persistent storage."""
+    async with herding(tmp_path, echo()) as place:
+        for key in ("greet", "gone", "deployed", "both"):
+            put(place, "shipped", key)
+        await look(place)
+        await place.orchestrator.studio.save("greet", data("edited"), USER)
+        await place.orchestrator.studio.save("both", data("edited"), USER)
+        await place.orchestrator.studio.delete("gone", ADMIN)
+    shutil.rmtree(place.prompts)
+    async with herding(tmp_path, echo()) as place:
+        put(place, "shipped")
+        put(place, "shipped", "gone")
+        for key in ("deployed", "both"):
+            put(place, "shipped later", key)
+        await look_anew(place)
+        assert await said(place) == ("edited", 2)
+        assert "edited" in text(place)
+        with pytest.raises(NotFoundError):
+            await said(place, "gone")
+        assert await said(place, "deployed") == ("shipped later", 2)
+        assert [found.key for found in await place.orchestrator.studio.conflicts(USER)] == ["both"]
+        put(place, "shipped")  # an edit, since it is not new any more
+        await look_anew(place)
+        assert await said(place) == ("shipped", 3)
+
+
+@pytest.mark.one_database
+async def test_an_empty_directory_deletes_nothing(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo()) as place:
+        put(place, "one")
+        await look(place)
+    shutil.rmtree(place.prompts)
+    async with herding(tmp_path, echo()) as place:
+        await look_anew(place)
+        assert await said(place) == ("one", 1)
+        assert "one" in text(place)
+
+
+@pytest.mark.postgres
+async def test_apps_with_directories_of_their_own_agree(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.herding.database_url", lambda _: postgres_url)
+    async with herding(tmp_path / "a", echo()) as a, herding(tmp_path / "b", echo()) as b:
+        put(a, "one")
+        put(b, "one")
+        await look_anew(a, b)
+        await a.orchestrator.studio.save("greet", data("two"), USER)
+        await look_anew(b, a)
+        assert await said(a) == await said(b) == ("two", 2)
+        assert "two" in text(b)
+        put(b, "three")
+        await look_anew(b, a)
+        assert await said(a) == await said(b) == ("three", 3)
+        assert "three" in text(a)
+        put(a, "of a")
+        await b.orchestrator.studio.save("greet", data("four"), USER)
+        await look_anew(a, b)
+        (conflict,) = await b.orchestrator.studio.conflicts(USER)
+        assert (conflict.ours, conflict.theirs) == (4, 5)
+        await b.orchestrator.studio.resolve("greet", 4, USER)
+        await look_anew(a, b)
+        assert await said(a) == await said(b) == ("four", 6)
+        assert "four" in text(a)
+        await a.orchestrator.studio.delete("greet", ADMIN)
+        await look_anew(b, a)
+        for place in (a, b):
+            with pytest.raises(NotFoundError):
+                await said(place)

@@ -87,8 +87,10 @@ class FakeDiscord:
         reply_to: Body | None = None,
         names: int | None = None,
         is_bot: bool = False,
+        file: str | None = None,
     ) -> Body:
         """Write a message, by default to the bot; `names` is another user that the text mentions."""
+        attached = {"id": self.next_id(), "filename": file, "size": 9, "url": "x", "proxy_url": "x"}
         mentioned = ([_user(BOT)] if mention else []) + ([_user(names)] if names else [])
         message = self._store(
             channel,
@@ -96,6 +98,7 @@ class FakeDiscord:
                 "content": f"<@{BOT}> {text}" if mention else text,
                 "author": _user(user) | {"bot": is_bot},
                 "mentions": mentioned,
+                "attachments": [attached] if file else [],
             },
         )
         if reply_to:

@@ -113,6 +113,11 @@ class Switchable(Scripted):
     """Serves nothing yet, and can be switched to its models."""
 
     serving: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
+
+    @property
+    def expects(self) -> tuple[str, ...]:
+        return self.expected
 
     @property
     def serves(self) -> tuple[str, ...]:

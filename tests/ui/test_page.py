@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
+from herding.ui import page
 from herding.ui.page import TABS as PAGE_TABS
 from herding.ui.page import visible_tabs
 from herding.values import Principal
@@ -22,7 +24,9 @@ def seen(desktop: Desktop) -> list[str]:
 
 
 def test_the_tabs_are_those_that_roles_may_name() -> None:
-    assert tuple(tab.key for tab in PAGE_TABS) == TABS, "add the key of a new tab to access.operations.TABS"
+    assert tuple(tab.key for tab in PAGE_TABS) == TABS
+    folders = {path.parent.name for path in Path(page.__file__).parent.glob("*/tab.py")}
+    assert folders == set(TABS), "add the name of a new folder to access.operations.TABS"
 
 
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:

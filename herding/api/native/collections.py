@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AliasPath, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
@@ -17,7 +17,7 @@ from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, uploaded_documen
 from herding.orchestrator import Orchestrator
 from herding.values import MetadataValue, NewDocument, TextChunk
 
-_NO_COLLECTION = NotFoundError("There is no collection 'docs'.", param="collection")
+_NO_COLLECTION = NotFoundError("There is no collection 'docs'. Check its name, or create it.", param="collection")
 _NO_RERANKER = UserError("No node reranks with 'x'. Available: y.", param="rerank")
 _BAD_DOCUMENT = UserError("'report.xls' is of a kind that is not read.", param="documents.0")
 _MULTIPART = {
@@ -388,8 +388,8 @@ def _metadata(text: Any) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = orjson.loads(text) if isinstance(text, str) else None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise UserError("'metadata' must be a JSON object.", param="metadata")

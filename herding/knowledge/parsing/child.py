@@ -30,26 +30,28 @@ _DEPTH = 3_000
 
 def main() -> None:
     """Read one document."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a loader prints is no part of the result
     head: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     _limit(memory=head["memory"], seconds=head["seconds"])
     result = _read(head, sys.stdin.buffer.read())
-    sys.stdout.buffer.write(json.dumps(result).encode())
-    sys.stdout.buffer.flush()
+    output.write(json.dumps(result).encode())
+    output.flush()
     os._exit(0)
 
 
 def _limit(*, memory: int, seconds: int) -> None:
     """Take away memory, time, files to write, and the network."""
     _leave_network()
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
+    for kind, most, last in (
+        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_CPU, seconds, seconds + 1),  # the first one says by its signal what it was
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
     ):
         with contextlib.suppress(ValueError, OSError):  # a lower limit is in force
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, last))
     with contextlib.suppress(OSError):
         os.nice(10)
     sys.setrecursionlimit(_DEPTH)
@@ -80,7 +82,7 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
         loader = getattr(importlib.import_module(module), name)
         reader = loader if len(inspect.signature(loader).parameters) > _LOADER_PARAMETERS else read_markdown
     except BaseException as error:  # noqa: BLE001 (a plugin may fail in any way)
-        return {"error": f"The loader {head['loader']} failed: {type(error).__name__}: {str(error)[:200]}"}
+        return {"error": f"The loader {head['loader']} failed: {_said(error)}"}
     if reader is read_markdown and loader is not read_markdown:
         result = _load(head["loader"], loader, content, head["title"])
         if isinstance(result, str):
@@ -95,7 +97,7 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
     except RecursionError:
         return {"error": "The document is nested too deeply to be read."}
     except Exception as error:  # noqa: BLE001  a damaged document may fail in any way
-        return {"error": f"The document can't be read: {type(error).__name__}: {str(error)[:200]}"}
+        return {"error": f"The document can't be read: {_said(error)}"}
     if len(chunks) > head["most"]:
         return {"error": f"The document has {len(chunks):,} chunks (max {head['most']:,}). Split it."}
     return {"chunks": [asdict(chunk) for chunk in chunks]}
@@ -106,7 +108,16 @@ def _load(name: str, loader: Callable[[bytes, str], Any], content: bytes, title:
     try:
         made: Any = loader(content, title)
     except BaseException as error:  # noqa: BLE001 (a plugin may fail in any way)
-        return f"The loader {name} failed: {type(error).__name__}: {str(error)[:200]}"
+        return f"The loader {name} failed: {_said(error)}"
     if not isinstance(made, str):
         return f"The loader {name} returned {type(made).__name__}, not a text."
     return made.encode("utf-8", "replace")
+
+
+def _said(error: BaseException) -> str:
+    """Return the kind of an error and what it says, on one line."""
+    try:
+        said = " ".join(str(error).split())[:200]
+    except Exception:  # noqa: BLE001 (an exception of a plugin may fail in any way, too)
+        said = "its message can't be read"
+    return f"{type(error).__name__}: {said}"

@@ -18,7 +18,10 @@ CHARS_PER_TOKEN = 4
 MAX_CHARS_PER_TOKEN = 8
 """A chunk of more has words that are no language: it is cut by characters."""
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+MAX_HEADING = 500
+"""Characters of a heading, or of several on top of each other, since each chunk below repeats them."""
+
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -47,17 +50,17 @@ class Chunker:
 
     def cut(self, text: str, *, markdown: bool = False, heading: str = "", page: int | None = None) -> list[TextChunk]:
         """Return the chunks of a text with their lines; of Markdown, with the path of their headings too."""
-        headings = _headings(text) if markdown else []
+        headings = _Headings(text) if markdown else None
         lines = [match.start() for match in re.finditer("\n", text)]
         chunks = []
         for start, piece in self._pieces(text, markdown=markdown):
             first = bisect_right(lines, start - 1) + 1
-            path = _path(headings, start + len(piece) - len(piece.lstrip())) if headings else ""
+            path = headings.above(start + len(piece) - len(piece.lstrip())) if headings else ""
             chunks.append(
                 TextChunk(
                     number=0,
                     text=piece,
-                    heading=" / ".join(filter(None, (heading, path))),
+                    heading=" / ".join(filter(None, (heading, path)))[-MAX_HEADING:],
                     page=page,
                     first_line=None if page else first,
                     last_line=None if page else first + piece.count("\n"),
@@ -97,24 +100,30 @@ def numbered(chunks: Sequence[TextChunk]) -> list[TextChunk]:
     return [replace(chunk, number=number) for number, chunk in enumerate(kept, start=1)]
 
 
-def _headings(text: str) -> list[tuple[int, int, str]]:
-    """Return the place, the level and the words of each heading that is not in a block of code."""
+class _Headings:
+    """The headings of a text, for places that are asked for in their order."""
+
+    def __init__(self, text: str) -> None:
+        self._next = _find_headings(text)
+        self._path: list[tuple[int, str]] = []
+        self._following = next(self._next, None)
+
+    def above(self, place: int) -> str:
+        """Return the headings above a place, from the outermost on."""
+        while self._following and self._following[0] <= place:
+            _, level, words = self._following
+            while self._path and self._path[-1][0] >= level:
+                self._path.pop()
+            self._path.append((level, words))
+            self._following = next(self._next, None)
+        return " / ".join(name for _, name in self._path if name)
+
+
+def _find_headings(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the place, the level and the words of each heading that is not in a block of code."""
     code = [(match.start(), match.end()) for match in _FENCE.finditer(text)]
     starts = [start for start, _ in code]
-
-    def in_code(place: int) -> bool:
-        index = bisect_right(starts, place) - 1
-        return index >= 0 and place < code[index][1]
-
-    found = ((match.start(), len(match[1]), match[2].strip()) for match in _HEADING.finditer(text))
-    return [heading for heading in found if not in_code(heading[0])]
-
-
-def _path(headings: Sequence[tuple[int, int, str]], place: int) -> str:
-    """Return the headings above a place, from the outermost on."""
-    path: list[tuple[int, str]] = []
-    for start, level, words in headings:
-        if start > place:
-            break
-        path = [(known, name) for known, name in path if known < level] + [(level, words)]
-    return " / ".join(name for _, name in path)
+    for match in _HEADING.finditer(text):
+        index = bisect_right(starts, match.start()) - 1
+        if index < 0 or match.start() >= code[index][1]:
+            yield match.start(), len(match[1]), match[2].rstrip(" \t#")[:MAX_HEADING]

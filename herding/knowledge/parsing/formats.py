@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -35,6 +35,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _DECLARATIONS = tuple(
     word.encode(encoding) for word in ("<!DOCTYPE", "<!ENTITY") for encoding in ("utf-8", "utf-16-le", "utf-16-be")
 )
+_WRAPPERS = ("sdt", "sdtContent", "customXml", "smartTag", "ins", "moveTo")
+"""Elements of Word documents that stand around others."""
+
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -127,16 +130,15 @@ def read_pdf(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
 def read_docx(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
     """Return the chunks of a Word document."""
     import docx
-    from docx.table import Table
 
     _check_package(content)
     try:
         file: Any = docx.Document(io.BytesIO(content))
     except (KeyError, ValueError, zipfile.BadZipFile, SyntaxError) as error:  # lxml's errors are syntax errors
         raise UnreadableError(f"The file is not a Word document, or it is damaged: {error}") from None
-    parts: list[str] = []
-    for item in file.iter_inner_content():
-        parts.append(_table(item) if isinstance(item, Table) else _paragraph(item))
+    styles = {style.style_id: str(style.name) for style in file.styles}
+    blocks = _inside(file.element.body, "p", "tbl")
+    parts = [_table(one) if _name(one) == "tbl" else _paragraph(one, styles) for one in blocks]
     text = _checked("\n\n".join(part for part in parts if part.strip()))
     return [_without_lines(chunk) for chunk in chunker.cut(text, markdown=True)]
 
@@ -165,19 +167,51 @@ def _check_package(content: bytes) -> None:
                     raise UnreadableError("The document declares XML entities, which Word documents never do.")
 
 
-def _paragraph(item: Any) -> str:
-    style = str(item.style.name if item.style is not None else "")
-    text = str(item.text).strip()
-    if match := re.fullmatch(r"Heading ([1-6])", style):
+def _paragraph(element: Any, styles: Mapping[str, str]) -> str:
+    style, text = styles.get(element.style or "", ""), _text_of(element).strip()
+    if match := re.fullmatch(r"Heading ([1-6])", style, re.IGNORECASE):
         return f"{'#' * int(match[1])} {text}" if text else ""
     if style == "Title" and text:
         return f"# {text}"
     return f"- {text}" if style.startswith("List") and text else text
 
 
-def _table(item: Any) -> str:
-    rows = (" | ".join(cell.text.strip().replace("\n", " ") for cell in row.cells) for row in item.rows)
+def _table(element: Any) -> str:
+    rows = (" | ".join(_cell(cell) for cell in _inside(row, "tc")) for row in _inside(element, "tr"))
     return "\n".join(f"| {row} |" for row in rows)
+
+
+def _cell(element: Any) -> str:
+    """Return the text of a cell, with that of tables in it, on one line."""
+    parts = (_table(one) if _name(one) == "tbl" else _text_of(one) for one in _inside(element, "p", "tbl"))
+    return " ".join(" ".join(parts).split())
+
+
+def _text_of(element: Any) -> str:
+    """Return the text of a paragraph, also that of links, fields, content controls, insertions and text boxes."""
+    found = element.xpath(".//*[self::w:t or self::w:tab or self::w:br or self::w:cr][not(ancestor::w:tabs)]")
+    signs = {"tab": "\t", "br": "\n", "cr": "\n"}
+    return "".join(signs.get(_name(one)) or one.text or "" for one in found if not _is_repeated(one))
+
+
+def _is_repeated(element: Any) -> bool:
+    """Return whether a text stands in the form for older programs, beside the one for newer programs."""
+    return any(_name(above) == "Fallback" for above in element.iterancestors())
+
+
+def _inside(element: Any, *names: str) -> Iterator[Any]:
+    """Yield the children with one of the names, also those in content controls and the like."""
+    for child in element:
+        name = _name(child)
+        if name in names:
+            yield child
+        elif name in _WRAPPERS:
+            yield from _inside(child, *names)
+
+
+def _name(element: Any) -> str:
+    """Return the name of an element without its namespace; empty for a comment."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def read_csv(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:

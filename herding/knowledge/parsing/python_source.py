@@ -26,7 +26,7 @@ class _Source:
     """The lines of a module while it is cut."""
 
     def __init__(self, text: str, chunker: Chunker) -> None:
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")  # as Python counts them; other separators may stand in texts and between parts
         self._chunker = chunker
 
     def chunks(self, tree: ast.Module, module: str) -> Iterator[TextChunk]:

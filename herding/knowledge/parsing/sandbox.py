@@ -17,7 +17,10 @@ from herding.knowledge.documents import loader_of
 from herding.values import TextChunk
 
 SECONDS = 60
-"""The time in which a document must be read."""
+"""Processor time in which a document must be read."""
+
+PATIENCE = 5
+"""The time in which it must be read on a busy machine, as a multiple of its processor time."""
 
 MEMORY = 1_500_000_000
 """Bytes of address space of the child."""
@@ -60,7 +63,8 @@ async def parse(
     try:
         result = json.loads(output)
     except ValueError:
-        raise UserError("The document can't be read: reading it took too much memory or time.") from None
+        message = "The document can't be read: its reader took too much memory, or ended without a result."
+        raise UserError(message) from None
     if "error" in result:
         raise UserError(result["error"])
     return [TextChunk(**chunk) for chunk in result["chunks"]]
@@ -78,7 +82,7 @@ def tokenizer_file() -> str | None:
 
 
 async def _run(given: bytes, *, seconds: int) -> bytes:
-    """Return what the child writes to stdout; kill it at its deadline."""
+    """Return what the child writes to stdout. It ends with its processor time, and is killed at its deadline."""
     path = [entry or str(Path.cwd()) for entry in sys.path]
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-c", _START.format(path=path)),
@@ -89,10 +93,13 @@ async def _run(given: bytes, *, seconds: int) -> bytes:
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(seconds):
-            return await _talk(child, given)
+        async with asyncio.timeout(seconds * PATIENCE):
+            output = await _talk(child, given)
+            if await child.wait() == -signal.SIGXCPU:
+                raise UserError(f"The document can't be read within {seconds} seconds of processor time. Split it.")
+            return output
     except TimeoutError:
-        raise UserError(f"The document can't be read within {seconds} seconds.") from None
+        raise UserError(f"The document can't be read within {seconds * PATIENCE} seconds.") from None
     finally:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -163,6 +163,7 @@ class EngineNode(Node):
 
     def _update(self, status: NodeStatus, *, reachable: bool) -> None:
         previous, self._status, self._reachable = self._status, status, reachable
+        self.saw(status)
         if status.serves and not previous.serves:
             self.came_back()
 

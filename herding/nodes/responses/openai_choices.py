@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from herding.errors import BadResponseError
 from herding.nodes import http
@@ -15,10 +17,9 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Names of the field with the reasoning; some servers send both, with the same text."""
 
 _RESPONSE_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage"})
-_PLAIN_RESPONSE = frozenset({*_RESPONSE_FIELDS, "system_fingerprint", "service_tier"})
-_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _CHOICE_FIELDS = frozenset({"index", "delta", "message", "text", "finish_reason", "usage"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
+_Nothing = Literal["", None]
 _NAMES = frozenset({"id", "type", "name", "role", "format", "signature"})
 """Fields of messages whose texts come whole."""
 
@@ -86,22 +87,49 @@ class ChoiceReader:
         return BadResponseError(f"Node '{self._node}' reported: {message.rstrip('.')}.")
 
 
-def plain_text(event: Any) -> str | None:
+class _PlainDelta(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    reasoning: _Nothing = None
+    reasoning_content: _Nothing = None
+    refusal: _Nothing = None
+    tool_calls: tuple[()] | None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, forbid_unknown_fields=True):
+    index: Literal[0]
+    delta: _PlainDelta
+    finish_reason: _Nothing = None
+    native_finish_reason: None = None
+    stop_reason: None = None
+    matched_stop: None = None
+    logprobs: None = None
+    token_ids: None = None
+
+
+class _PlainEvent(msgspec.Struct):
+    """A later event of which nothing but the text of the first choice is used; its further fields are the first's."""
+
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
+_plain_event = msgspec.json.Decoder(_PlainEvent).decode
+
+
+def plain_text(event: bytes) -> str | None:
     """Return the text of a later event that adds nothing but text to the first choice; None for any other event.
 
-    Almost all events are of this form, and a look at it takes a fraction of the time of `ChoiceReader.read`.
+    Almost all events are of this form. They are checked while they are parsed, which takes a tenth of the time of
+    `ChoiceReader.read`.
     """
-    if type(event) is not dict or not _PLAIN_RESPONSE.issuperset(event) or event.get("usage"):
+    try:
+        return _plain_event(event).choices[0].delta.content
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    choices = event.get("choices")
-    choice = choices[0] if type(choices) is list and len(choices) == 1 else None
-    if type(choice) is not dict or not _PLAIN_CHOICE.issuperset(choice) or choice.get("index") != 0:
-        return None
-    delta = choice.get("delta")
-    if type(delta) is not dict or len(delta) != 1 or choice.get("finish_reason") or choice.get("logprobs"):
-        return None
-    text = delta.get("content")
-    return text if type(text) is str else None
 
 
 class ToolCallNumbers:
@@ -224,17 +252,34 @@ def merge(whole: dict[str, Any], more: Fields, *, texts_grow: bool = True) -> No
 
 
 def _merged_list(before: list[Any], more: list[Any]) -> list[Any]:
+    entries = before if isinstance(before, _Entries) else _Entries(before)
     for entry in more:
-        index = entry.get("index") if isinstance(entry, Mapping) else None
-        found = next((other for other in before if isinstance(other, dict) and other.get("index") == index), None)
-        if type(index) is not int or found is None:
-            fresh: dict[str, Any] = {}
-            if isinstance(entry, Mapping):
-                merge(fresh, entry)
-            before.append(fresh if isinstance(entry, Mapping) else entry)
-        else:
-            merge(found, entry)
-    return before
+        entries.add(entry)
+    return entries
+
+
+class _Entries(list[Any]):
+    """The entries of a list that grows, and where those with an index are: a response may have many thousands."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        super().__init__()
+        self._places: dict[int, dict[str, Any]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Any) -> None:
+        """Add an entry, or what it adds to the earlier one with its index."""
+        if not isinstance(entry, Mapping):
+            self.append(entry)
+            return
+        index = entry.get("index")
+        found = self._places.get(index) if type(index) is int else None
+        if found is None:
+            found = dict[str, Any]()
+            self.append(found)
+            if type(index) is int:
+                self._places[index] = found
+        merge(found, entry)
 
 
 def _extra(choice: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,13 +70,12 @@ class StreamReader:
                     self._finish_reason, self.done = self._finish_reason or "stop", True
                     self.read_late(events[place + 1 :])
                     break
-                event = self._parse(data)
-                if self._begun and (text := plain_text(event)) is not None:
+                if self._begun and not self._held and (text := plain_text(data)) is not None:
                     self._has_choices = True
                     if text:
                         self._choices.begun.add(0)
                         texts.append(text)
-                elif event is not _NOTHING:
+                elif (event := self._parse(data)) is not _NOTHING:
                     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
                         self._check_depth(event)
                     if (chunk := self._read_event(event, texts)) is None:

@@ -17,6 +17,7 @@ from herding.store.collections.tables import chunk, chunk_vector, collection, do
 from herding.store.collections.vectors import VectorSearch
 from herding.store.database import Reader
 from herding.store.rows import Row, storable
+from herding.store.tables import lease_ended
 from herding.store.writer import Writer
 from herding.values import Collection, Document, FoundChunk, IndexingJob, NewDocument, TextChunk
 
@@ -36,6 +37,7 @@ class ClaimedDocument:
     kind: str
     digest: str
     content: bytes
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ class CollectionStore:
         """Return a collection. Raises NotFoundError."""
         found = await self._reader.run(lambda c: _collections(c, name))
         if not found:
-            raise _no_collection(name)
+            raise no_collection(name)
         return found[0]
 
     async def delete_collection(self, name: str) -> None:
         """Delete a collection with all that is in it; on SQLite nothing of it is in the file then."""
         statement = delete(collection).where(collection.c.name == storable(name))
         if not await self._writer.call(lambda c: c.execute(statement).rowcount):
-            raise _no_collection(name)
+            raise no_collection(name)
         await self._writer.maintain(sqlite.purge)
 
     async def add_documents(
@@ -199,9 +201,12 @@ class CollectionStore:
         """Give up all leases, after a start of the only process that uses the database."""
         await self._writer.call(lambda c: c.execute(update(document).values(leased_until=0)).rowcount)
 
-    async def claim_document(self, *, now: int, lease: int) -> ClaimedDocument | None:
-        """Take the next document to index for `lease` milliseconds; None where nothing waits."""
-        return await self._writer.call(lambda c: _claim(c, now=now, until=now + lease))
+    async def claim_document(self, *, now: int, lease: int, after: str = "") -> ClaimedDocument | None:
+        """Take the next document to index for `lease` milliseconds; None where nothing waits.
+
+        It is the oldest one of the user who follows `after` in the order of names, so that all users have their turn.
+        """
+        return await self._writer.call(lambda c: _claim(c, now=now, until=now + lease, after=after))
 
     async def begin_indexing(self, claimed: ClaimedDocument, *, total: int) -> int:
         """Note the number of a document's chunks and return how many of them are stored already."""
@@ -272,8 +277,9 @@ class CollectionStore:
         return True
 
 
-def _no_collection(name: str) -> NotFoundError:
-    return NotFoundError(f"There is no collection '{name[:80]}'.", param="collection")
+def no_collection(name: str) -> NotFoundError:
+    """Return the error for a collection that is not there, or not for its caller."""
+    return NotFoundError(f"There is no collection '{name[:80]}'. Check its name, or create it.", param="collection")
 
 
 def _add_collection(connection: Connection, row: Row) -> None:
@@ -429,11 +435,11 @@ def _published() -> Select[Any]:
     )
 
 
-def _claim(connection: Connection, *, now: int, until: int) -> ClaimedDocument | None:
+def _claim(connection: Connection, *, now: int, until: int, after: str) -> ClaimedDocument | None:
     query = (
         select(document)
-        .where(document.c.state.in_(("waiting", "indexing")), document.c.leased_until <= now)
-        .order_by(document.c.changed_at, document.c.id)
+        .where(document.c.state.in_(("waiting", "indexing")), lease_ended(document.c.leased_until, now))
+        .order_by(document.c.changed_by <= after, document.c.changed_by, document.c.changed_at, document.c.id)
         .limit(1)
     )
     if connection.dialect.name == "postgresql":
@@ -443,7 +449,8 @@ def _claim(connection: Connection, *, now: int, until: int) -> ClaimedDocument |
         return None
     change = update(document).where(document.c.id == row.id)
     connection.execute(change.values(state="indexing", leased_until=until, error=None))
-    return ClaimedDocument(row.id, row.collection_id, row.title, row.kind, row.digest, bytes(row.content or b""))
+    content = bytes(row.content or b"")
+    return ClaimedDocument(row.id, row.collection_id, row.title, row.kind, row.digest, content, row.changed_by)
 
 
 def _begin(connection: Connection, claimed: ClaimedDocument, total: int) -> int:

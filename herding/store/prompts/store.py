@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from herding.errors import HerdingError
@@ -25,7 +25,14 @@ from herding.values import (
 
 
 class PromptStore:
-    """Keeps prompts. What is written is durable when a method returns."""
+    """Keeps prompts. What is written is durable when a method returns.
+
+    `place` is the directory whose prompt files it keeps the state of, and `place_is_new` is true until all of them were
+    compared for the first time.
+    """
+
+    place = ""
+    place_is_new = False
 
     def __init__(self, *, writer: Writer, reader: Reader) -> None:
         self._writer = writer
@@ -41,7 +48,7 @@ class PromptStore:
         with the next number; both 0 and its newest version are a valid base.
         """
         new = NewVersion(key, content, author=author, message=message, source=source, at=at, base=base)
-        return await self._writer.call(lambda c: files.save_version(c, new), locks=[_lock(key)])
+        return await self._writer.call(lambda c: files.save_version(c, new, self.place), locks=[_lock(key)])
 
     async def save_versions(self, new_versions: Sequence[NewVersion]) -> list[PromptVersion | HerdingError]:
         """Save many versions, each with its label and the state of its file, and return a result for each.
@@ -50,7 +57,8 @@ class PromptStore:
         rows wait behind them, so pass some hundreds at once.
         """
         writes = [
-            self._writer.call(partial(files.save_version, new=new), locks=[_lock(new.key)]) for new in new_versions
+            self._writer.call(partial(files.save_version, new=new, place=self.place), locks=[_lock(new.key)])
+            for new in new_versions
         ]
         results: list[PromptVersion | HerdingError] = []
         for result in await asyncio.gather(*writes, return_exceptions=True):
@@ -141,17 +149,21 @@ class PromptStore:
         """Return who changed a draft of a prompt at an instant (Unix milliseconds) or later, by name."""
         return await self._reader.run(lambda c: drafts.editors(c, key, since=since))
 
-    async def record_files(self, states: Sequence[FileState]) -> None:
-        """Note which version each prompt file holds; this ends their conflicts."""
+    async def record_files(self, states: Sequence[FileState], *, place: str | None = None) -> None:
+        """Note which version each prompt file of a directory (default: ours) holds; this ends their conflicts."""
         if states:
-            await self._writer.call(lambda c: files.record(c, states))
+            await self._writer.call(lambda c: files.record(c, states, self.place if place is None else place))
+
+    async def find_versions(self, contents: Mapping[str, str]) -> dict[str, int]:
+        """Return the newest version of each prompt that has this content, by key."""
+        return await self._reader.run(lambda c: files.numbers(c, contents)) if contents else {}
 
     async def forget_file(self, key: str) -> None:
         """Delete the state of a prompt's file, and its conflict, if there is any."""
-        await self._writer.call(lambda c: files.forget(c, key))
+        await self._writer.call(lambda c: files.forget(c, key, self.place))
 
     async def save_conflict(
-        self, conflict: PromptConflict, content: str, *, author: str, message: str
+        self, conflict: PromptConflict, content: str, *, author: str, message: str, file: str = ""
     ) -> PromptVersion:
         """Save what a file holds, which was edited while its prompt was saved, as a version, and note the conflict.
 
@@ -159,13 +171,13 @@ class PromptStore:
         `record_files` or `forget_file` ends it. Raises VersionConflictError if another version is the newest by now.
         """
         return await self._writer.call(
-            lambda c: files.save_conflict(c, conflict, content, author=author, message=message),
+            lambda c: files.save_conflict(c, conflict, content, author=author, message=message, file=file),
             locks=[_lock(conflict.key)],
         )
 
     async def prompt_states(self, keys: Collection[str] | None = None) -> dict[str, PromptState]:
         """Return the state of every prompt, deleted ones included, at one moment; or of a few, by their keys."""
-        return await self._reader.run(lambda c: files.states(c, keys))
+        return await self._reader.run(lambda c: files.states(c, keys, self.place))
 
 
 def _lock(key: str) -> int:

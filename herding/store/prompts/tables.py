@@ -74,7 +74,10 @@ class PromptLabelMoveRow(Base, table=True):
 
 
 class PromptFileRow(Base, table=True):
-    """The version on which a prompt's file and the store agreed last; `digest` is the SHA-256 of the file's text."""
+    """The version on which a prompt's file and the store agreed last; `digest` is the SHA-256 of the file's text.
+
+    `place` is the directory of the file: apps on one database may have directories of their own.
+    """
 
     __tablename__ = "prompt_file"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -84,6 +87,7 @@ class PromptFileRow(Base, table=True):
     digest: str
     at: int = Field(sa_type=BigInteger)
     file: str
+    place: str = Field(primary_key=True, sa_column_kwargs={"server_default": ""})
 
 
 class PromptConflictRow(Base, table=True):
@@ -98,6 +102,7 @@ class PromptConflictRow(Base, table=True):
     theirs: int
     digest: str
     at: int = Field(sa_type=BigInteger)
+    place: str = Field(sa_column_kwargs={"server_default": ""})
 
 
 class DraftRow(Base, table=True):

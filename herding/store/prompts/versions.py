@@ -34,7 +34,7 @@ def save(
     Raises VersionConflictError if the newest version is not `base`.
     """
     key, content, author, message = (storable(text) for text in (key, content, author, message))
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    digest = content_hash(content)
     found = connection.execute(_newest_first(key).limit(1)).first()
     newest = found.number if found else 0
     restored = connection.execute(delete(prompt_retired).where(prompt_retired.c.key == key)).rowcount > 0
@@ -47,6 +47,11 @@ def save(
     # An open conflict with the prompt's file is now one with this version.
     connection.execute(update(prompt_conflict).where(prompt_conflict.c.key == key).values(ours=version.number))
     return version
+
+
+def content_hash(content: str) -> str:
+    """Return the SHA-256 of the content of a version, in hex."""
+    return hashlib.sha256(storable(content).encode()).hexdigest()
 
 
 def retire(connection: Connection, *, key: str, author: str, at: int) -> None:

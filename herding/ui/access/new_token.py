@@ -43,7 +43,6 @@ def token_form(principal: Principal, users: Sequence[User] | None, roles: Sequen
         select_field("Expires", "days", [(text, str(number)) for number, text in available.items()], str(days),
                      info=limited, id="token-days"),
         button("Create token", kind="primary", submit=True, id="token-create"),
-        el("div", id="token-note"),
         id="token-form",
         cls="access-new",
         hx_post="ui/access/tokens",
@@ -72,7 +71,7 @@ def expires_at(days: object, now: int) -> int | None:
     """Return when a token of this lifetime expires (Unix milliseconds), None for never."""
     number = next((known for known in EXPIRY if str(known) == str(days)), None)
     if number is None:
-        raise UserError("Choose when the token expires.", param="lasts")
+        raise UserError("Choose when the token expires.", param="days")
     return now + number * DAY_MS if number else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.access.operations import ADMINISTER, TOKENS, USERS
-from herding.errors import HerdingError, NotFoundError
+from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.ui.access.new_token import SECRET, expires_at, new_token, token_form
@@ -22,7 +22,6 @@ from herding.ui.kit.format import (
     datetime_tag,
     el,
     empty_state,
-    failure,
     join,
     key_values,
     rough_duration,
@@ -104,19 +103,15 @@ class TokenRoutes:
 
     @fragment("POST", "/tokens", TOKENS)
     async def create_token(self, call: Call) -> Reply:
-        """Create a token and show it once; on an error the form keeps what was typed."""
+        """Create a token and show it once."""
         who = call.principal
-        try:
-            token, text = await self._orchestrator.accounts.create_token(
-                call.text("user") if manages_all(who) else who.id,
-                call.text("name"),
-                who,
-                role=call.text("role") or None,
-                expires_at=expires_at(call.text("days"), now_ms()),
-            )
-        except HerdingError as error:
-            failed = failure("Not created", error.message)
-            return Reply(out_of_band({"token-note": failed}))
+        token, text = await self._orchestrator.accounts.create_token(
+            call.text("user") if manages_all(who) else who.id,
+            call.text("name"),
+            who,
+            role=call.text("role") or None,
+            expires_at=expires_at(call.text("days"), now_ms()),
+        )
         secret = new_token(f"Token '{token.name}' for {token.user}", text, base_url(call.headers, call.app_url))
         listing = await self._changed(call, call.in_address("token"))
         return Reply(join([secret, listing]), events={"token-created": {}})
@@ -140,8 +135,8 @@ class TokenRoutes:
         tokens, users = await self._load_tokens(call.principal)
         view = _view(call.principal, users, selected)
         chosen = next((token for token in tokens if token.id == selected), None)
-        pieces = {"token-list": _listing(tokens, view, call.text("q")), "token-note": Markup()}
-        return out_of_band({**pieces, DETAIL: token_detail(chosen, view) if chosen else Markup()})
+        detail = token_detail(chosen, view) if chosen else Markup()
+        return out_of_band({"token-list": _listing(tokens, view, call.text("q")), DETAIL: detail})
 
 
 def manages_all(principal: Principal) -> bool:

@@ -102,30 +102,18 @@ class UserRoutes:
 
     @fragment("POST", "/users", USERS)
     async def add_user(self, call: Call) -> Reply:
-        """Add the user of the form; on an error the form keeps what was typed."""
-        fields = UserFields.read(call)
-        try:
-            user = await self._orchestrator.accounts.add_user(fields.user(), call.principal)
-        except HerdingError as error:
-            return self._not_saved(call, fields, error, None)
+        """Add the user of the form."""
+        user = await self._orchestrator.accounts.add_user(UserFields.read(call).user(), call.principal)
         note = success(f"{user.name} added. Create a token for them under Tokens.")
         return await self._saved(call, user, note)
 
     @fragment("POST", "/users/{user}", USERS)
     async def change_user(self, call: Call) -> Reply:
-        """Change a user; on an error the form keeps what was typed."""
+        """Change a user."""
         known = await self._orchestrator.accounts.user(call.path["user"], call.principal)
-        fields = UserFields.read(call, known.id)
-        try:
-            user = await self._orchestrator.accounts.change_user(fields.user(), call.principal)
-        except HerdingError as error:
-            return self._not_saved(call, fields, error, known)
+        changed = UserFields.read(call, known.id).user()
+        user = await self._orchestrator.accounts.change_user(changed, call.principal)
         return await self._saved(call, user, success("Saved."))
-
-    def _not_saved(self, call: Call, fields: UserFields, error: HerdingError, edited: User | None) -> Reply:
-        note = failure("Not saved", error.message)
-        roles = self._orchestrator.accounts.role_names(call.principal)
-        return Reply(user_form(fields, roles, edited=edited, note=note))
 
     async def _saved(self, call: Call, user: User, note: Markup) -> Reply:
         accounts, who = self._orchestrator.accounts, call.principal

@@ -46,7 +46,7 @@ export const start = (root) => {
   root.addEventListener("focusin", ({ target }) => target.matches(".access-secret input") && target.select());
   root.addEventListener("htmx:beforeRequest", hide);
   root.addEventListener("htmx:afterSwap", ({ detail }) => {
-    if (detail.target.id === "access-secret" && detail.target.firstChild) detail.target.scrollIntoView({ block: "nearest" });
+    if (detail.target.id === "access-secret") detail.target.querySelector("input")?.focus(); // selected, to be copied
     if (detail.target.matches(".detail") && !detail.target.contains(document.activeElement)) {
       if (detail.target.querySelector("#user-id:not(:disabled)")) detail.target.querySelector("#user-id").focus();
     }

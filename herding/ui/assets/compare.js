@@ -1,6 +1,6 @@
 // Compare: runs all columns over one connection, stops them, and keeps settings, inputs and differences up to date.
 
-import { insertHtml, notify, openTab, readEvents, setAddress } from "./view.js";
+import { insertHtml, markWrong, notify, openTab, readEvents, sessionEnded, setAddress } from "./view.js";
 import { Stream } from "./stream.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
@@ -76,7 +76,7 @@ class Comparison {
     body.set("changed", changed);
     try {
       const response = await fetch("ui/compare/edit", { method: "POST", body, signal: editing.signal, cache: "no-store" });
-      if (response.status === 401) return location.assign("login?ended=1");
+      if (response.status === 401) return sessionEnded();
       const found = await response.json();
       if (!response.ok) return notify(found.error?.message ?? `Server error ${response.status}.`, "error");
       if (!editing.signal.aborted && !this.off.signal.aborted) this.#apply(found);
@@ -254,8 +254,7 @@ class Comparison {
       slot.textContent = errors[name] ?? "";
       slot.hidden = !errors[name];
       const field = this.$(`compare-var-${name}`);
-      if (errors[name]) field?.setAttribute("aria-invalid", "true");
-      else field?.removeAttribute("aria-invalid");
+      if (field) markWrong(field, slot);
       if (errors[name]) first ??= field;
     }
     if (!Object.keys(errors).length) return;

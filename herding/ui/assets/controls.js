@@ -46,6 +46,12 @@ const closeBeside = ({ target }) => {
   if (!drawer.childElementCount) return false;
   close(drawer);
 };
+const goToDrawer = ({ target }) => {
+  const drawer = target.closest(":has(> [data-drawer])")?.querySelector(":scope > [data-drawer]");
+  const first = [...(drawer?.querySelectorAll("a, button, input, summary") ?? [])].find((one) => one.offsetParent);
+  if (!first) return false;
+  first.focus();
+};
 document.addEventListener("htmx:afterSwap", ({ target }) => {
   if (!target.matches?.("[data-drawer]")) return;
   delete target.dataset.initial;
@@ -61,6 +67,7 @@ addShortcuts({
   shortcuts: [
     { keys: ["ArrowDown"], label: "Open the next row", on: ".row-name", run: goToRow(1) },
     { keys: ["ArrowUp"], label: "Open the previous row", on: ".row-name", run: goToRow(-1) },
+    { keys: ["ArrowRight"], label: "Go to the details of the open row", on: ".row-name", run: goToDrawer },
     { keys: ["Escape"], label: "Close the open row", on: `:has(> [data-drawer]) :not(${FIELDS})`, run: closeBeside },
   ],
 });
@@ -73,6 +80,15 @@ document.addEventListener("click", ({ target }) => {
   const field = document.getElementById(button.dataset.sets);
   field.value = button.value;
   field.form.requestSubmit();
+});
+
+// A button with `data-waiting` shows that text where the reply will be.
+document.addEventListener("htmx:beforeRequest", ({ target, detail }) => {
+  const text = target.dataset?.waiting;
+  if (!text) return;
+  const note = Object.assign(document.createElement("p"), { className: "muted", textContent: text });
+  detail.target.replaceChildren(note);
+  target.addEventListener("htmx:afterRequest", () => note.remove(), { once: true });
 });
 
 // Buttons that copy the text or the field beside them.

@@ -1,7 +1,7 @@
 // The form of the prompt engineer: stores what is typed as a draft, and edits the blocks of messages.
 
 import { addShortcuts } from "./shortcuts.js";
-import { insertHtml } from "./view.js";
+import { insertHtml, markWrong, sessionEnded, sessionLives } from "./view.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
 const AT_MOST_MS = 2_500; // while somebody types on, a request is sent this often
@@ -10,11 +10,15 @@ const OWN = ["model", "note", "message"]; // fields that are no part of the draf
 const PLACEHOLDER = /(\\*)\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}/g;
 
 let current; // the form on the page
+let isNew = false; // the next form is that of a prompt that was just created
+document.addEventListener("engineer-new", () => (isNew = true));
 
 /** Start the form on the page; it takes the place of the one before. */
 export const start = (element) => {
   current?.close();
   current = new Editor(element);
+  if (isNew) element.querySelector("#messages textarea")?.focus();
+  isNew = false;
 };
 
 const moving = (by) => (event) => current.moveMessage(event, by);
@@ -165,7 +169,12 @@ class Editor {
       return;
     }
     document.getElementById("away")?.remove();
-    if (response.status === 401) return location.assign("login?ended=1");
+    if (response.status === 401) {
+      sessionEnded();
+      await new Promise((next) => setTimeout(next, RETRY_MS)); // the user may log in again in another tab
+      return;
+    }
+    sessionLives();
     this.stored = Math.max(this.stored, sent);
     if (!response.ok) {
       const why = answer.error?.message ?? `Server error ${response.status}.`;
@@ -207,9 +216,7 @@ class Editor {
       if (slot.textContent !== message) slot.textContent = message;
       slot.hidden = !message;
       const field = this.form.elements.namedItem(slot.dataset.error);
-      if (!field?.toggleAttribute) continue;
-      if (message) field.setAttribute("aria-invalid", "true");
-      else field.removeAttribute("aria-invalid");
+      if (field?.toggleAttribute) markWrong(field, slot);
     }
     for (const part of this.form.querySelectorAll("details")) {
       part.classList.toggle("has-error", Boolean(part.querySelector("[data-error]:not([hidden])")));

@@ -1,12 +1,12 @@
 // Menus of the prompt engineer: the list of prompts, and the form of a new one.
 
-/** Begin with the search when the menu opens; arrow keys go through its links. */
+/** Begin with the search, or the first link, when the menu opens; arrow keys go through its links. */
 export const start = (menu) => {
   menu.addEventListener("toggle", ({ newState }) => {
     if (newState !== "open") return;
-    const first = menu.querySelector("input");
+    const first = menu.querySelector("input, a");
     first?.focus();
-    first?.select();
+    first?.select?.();
     if (first?.type === "search") htmx.trigger(first, "opened");
   });
   menu.addEventListener("keydown", (event) => {
@@ -22,6 +22,7 @@ export const start = (menu) => {
     if (at < 0) menu.querySelector("input")?.focus();
     else links[Math.min(at, links.length - 1)].focus();
   });
+  menu.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !menu.contains(relatedTarget) && menu.hidePopover());
   menu.addEventListener("click", ({ target }) => target.closest("a") && menu.hidePopover());
   if ("open" in menu.dataset) menu.showPopover();
 };

@@ -42,7 +42,7 @@ document.addEventListener("click", async ({ target }) => {
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
   if (target.id !== "history-more") return;
   const last = list().querySelector("tr[data-row]:last-child");
-  target.addEventListener("htmx:afterSwap", () => last.nextElementSibling?.querySelector(".row-name").focus({ preventScroll: true }), { once: true });
+  list().addEventListener("htmx:afterSettle", () => last.nextElementSibling?.querySelector(".row-name").focus({ preventScroll: true }), { once: true });
 });
 document.addEventListener("keydown", ({ key, target }) => {
   if (key === "ArrowDown" && target.matches?.("#history-rows tr:last-child .row-name")) document.getElementById("history-more")?.click();

@@ -25,7 +25,7 @@
   const htmlToText = (html) => new DOMParser().parseFromString(html, "text/html").body.textContent;
   const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
 
-  // After the session has ended, every call is refused with 401: go to the login page.
+  // After the session has ended, every call is refused with 401; view.js leads to the login page.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (...args) => {
     const { origin, pathname } = new URL(args[0]?.url ?? args[0], location.href);
@@ -38,7 +38,7 @@
       if (unqueued && error.name !== "AbortError") showNotice(UNREACHABLE);
       throw error;
     }
-    if (response.status === 401 && ours) location.assign("login?ended=1");
+    if (response.status === 401 && ours) document.dispatchEvent(new Event("herding:ended"));
     else if (unqueued && !response.ok) {
       const body = await response.clone().json().catch(() => ({}));
       const message = body.error?.message ?? body.error;

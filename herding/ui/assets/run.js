@@ -1,7 +1,7 @@
 // Runs the prompt: Run, Stop, the stream of the response, and the turns of a chat.
 // A response stays on the page, also a running one, while other prompts are opened.
 
-import { insertHtml, notify, setAddress } from "./view.js";
+import { insertHtml, markWrong, notify, setAddress } from "./view.js";
 import { addShortcuts } from "./shortcuts.js";
 import { Stream } from "./stream.js";
 
@@ -19,7 +19,7 @@ const showWrong = ({ field: name, message }) => {
   if (!field?.focus || !slot) return;
   slot.textContent = message;
   slot.hidden = false;
-  field.setAttribute("aria-invalid", "true");
+  markWrong(field, slot);
   field.focus({ preventScroll: true });
   field.scrollIntoView({ block: "center" });
 };

@@ -1,6 +1,7 @@
 // Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
 
 import "./controls.js";
+import "./focus.js";
 import { addShortcuts, showShortcuts } from "./shortcuts.js";
 
 const version = new URL(import.meta.url).searchParams.get("v");
@@ -127,7 +128,19 @@ const open = async (host) => {
   host.dataset.opened = "1";
   const key = host.dataset.view;
   if (first && key === firstKey && (await showFirst(host))) return;
-  await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host });
+  await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host }).catch(() => {});
+  if (host.querySelector(":scope > .opening")) offerAgain(host);
+};
+
+// A view that did not come, since the network was down for example, is asked for again when its tab is opened next.
+const offerAgain = (host) => {
+  delete host.dataset.opened;
+  const text = Object.assign(document.createElement("span"), { textContent: "Can't load this tab." });
+  const again = Object.assign(document.createElement("button"), { className: "btn", type: "button", textContent: "Try again" });
+  again.addEventListener("click", () => open(host));
+  const note = Object.assign(document.createElement("div"), { className: "answers opening" });
+  note.append(text, again);
+  host.replaceChildren(note);
 };
 
 const seen = new IntersectionObserver((entries) => {
@@ -173,19 +186,64 @@ document.addEventListener("address", ({ detail, target }) => {
   if (!view || view === tabOf(here)) setAddress(fields); // a late reply must not change the address of another tab
 });
 
+// The session has ended: the page of the login takes the place of this one, unless something typed would be lost.
+const TEXTS = ".view :is(textarea, input:not([type=hidden], [type=radio], [type=checkbox]))";
+const isTyped = () => [...document.querySelectorAll(TEXTS)].some((field) => field.value !== field.defaultValue);
+export const sessionEnded = () => {
+  if (!isTyped()) return location.assign("login?ended=1");
+  if (document.getElementById("ended")) return;
+  const panel = Object.assign(document.createElement("div"), { id: "ended", className: "panel warn" });
+  panel.setAttribute("role", "alert");
+  const link = Object.assign(document.createElement("a"), { href: "login?ended=1", target: "_blank", textContent: "Log in in a new tab" });
+  panel.append("Your session has ended. ", link, ", then go on here. Keep this page open: what you typed stays.");
+  document.body.append(panel);
+};
+/** A request was answered: the session is there again. */
+export const sessionLives = () => document.getElementById("ended")?.remove();
+document.addEventListener("herding:ended", sessionEnded);
+document.addEventListener("htmx:afterRequest", ({ detail }) => detail.successful && sessionLives());
+
 // Errors of requests.
 const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
 document.addEventListener("htmx:sendError", () => notify(UNREACHABLE, "error"));
+/** Tie an error to its field, or remove the tie where the place of the error is hidden. */
+export const markWrong = (field, slot) => {
+  slot.id ||= `wrong-${field.id || field.name}`;
+  field.dataset.about ??= field.getAttribute("aria-describedby") ?? "";
+  const about = slot.hidden ? field.dataset.about : `${field.dataset.about} ${slot.id}`.trim();
+  for (const [name, value] of [["aria-invalid", slot.hidden ? "" : "true"], ["aria-describedby", about]])
+    if (value) field.setAttribute(name, value);
+    else field.removeAttribute(name);
+};
+
+// What is wrong with a field stands below it until the field changes, or the form is sent again.
+const showAtField = (form, { param, message }) => {
+  const field = param && form?.elements.namedItem(param);
+  if (!field?.matches?.("input.input, textarea.input, select.input") || field.disabled || !isVisible(field)) return false;
+  const note = Object.assign(document.createElement("small"), { className: "wrong", role: "alert", textContent: message });
+  field.after(note);
+  markWrong(field, note);
+  const off = new AbortController();
+  const end = () => {
+    note.hidden = true;
+    markWrong(field, note);
+    note.remove();
+    off.abort();
+  };
+  for (const [target, name] of [[field, "input"], [form, "htmx:beforeRequest"]]) target.addEventListener(name, end, { signal: off.signal });
+  field.focus();
+  return true;
+};
 document.addEventListener("htmx:responseError", ({ detail }) => {
   const { status, responseText } = detail.xhr;
-  if (status === 401) return location.assign("login?ended=1");
-  let message = `Server error ${status}.`;
+  if (status === 401) return sessionEnded();
+  let error = { message: `Server error ${status}.` };
   try {
-    message = JSON.parse(responseText).error.message;
+    error = JSON.parse(responseText).error;
   } catch {
     // a proxy's page: the status says enough
   }
-  notify(message, "error");
+  if (!showAtField(detail.elt.closest("form"), error)) notify(error.message, "error");
 });
 
 // Questions are asked in a dialog of the page.
@@ -195,9 +253,10 @@ document.addEventListener("htmx:confirm", (event) => {
   event.preventDefault();
   const dialog = document.createElement("dialog");
   dialog.className = "question";
-  const text = Object.assign(document.createElement("p"), { textContent: question });
+  dialog.setAttribute("aria-labelledby", "question");
+  const text = Object.assign(document.createElement("p"), { id: "question", textContent: question });
   const yes = Object.assign(document.createElement("button"), { className: "btn danger", textContent: elt.dataset.answer ?? "Continue" });
-  const no = Object.assign(document.createElement("button"), { className: "btn", textContent: "Cancel" });
+  const no = Object.assign(document.createElement("button"), { className: "btn", textContent: "Cancel", autofocus: true });
   const row = Object.assign(document.createElement("div"), { className: "answers" });
   row.append(yes, no);
   dialog.append(text, row);
@@ -269,11 +328,12 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
 /** Read the server-sent events of a POST: calls `on[event](data)` for each, until the end or `signal`. */
 export const readEvents = async (url, body, on, signal) => {
   const response = await fetch(url, { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
-  if (response.status === 401) return location.assign("login?ended=1");
+  if (response.status === 401) setTimeout(sessionEnded); // a message that was not sent is put back before
   if (!response.ok) {
     const found = await response.json().catch(() => ({}));
     throw new Error(found.error?.message ?? `Server error ${response.status}.`);
   }
+  sessionLives();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -301,6 +361,12 @@ const openNumber = ({ code }) => {
   if (!key) return false;
   tabButton(key)?.click();
 };
+const closeMenu = ({ target }) => {
+  const button = target.closest(".overflow-menu").querySelector(":scope > button");
+  if (!button.nextElementSibling?.offsetParent) return false;
+  button.click();
+  button.focus();
+};
 const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
 addShortcuts({
   title: "Everywhere",
@@ -308,6 +374,7 @@ addShortcuts({
     { keys: ["?"], label: "Show the keyboard shortcuts", run: showShortcuts },
     { keys: DIGITS.map((digit) => `Alt+${digit}`), label: "Open a tab by its place", run: openNumber },
     { keys: ["Ctrl+Enter"], label: "Run the prompt, or all columns of Compare", run: press("#run, #compare-run") },
+    { keys: ["Escape"], label: "Close the menu of tabs", on: "#tabs .overflow-menu *", run: closeMenu },
     { keys: ["Escape"], label: "Stop what is running", run: press("#stop, #compare-stop") },
   ],
 });

@@ -94,7 +94,7 @@ def _bar(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
         "div",
         el("div", picker, cls="compare-pick"),
         button("Run all", kind="primary", id="compare-run", title="Ctrl+Enter"),
-        button("Stop all", kind="danger", id="compare-stop", disabled=""),
+        button("Stop all", kind="danger", id="compare-stop", disabled="", data_then="compare-run"),
         button("Add column", id="compare-add", hx_post="ui/compare/add", hx_include=f"#{FORM}",
                hx_target="#compare-columns", hx_swap="beforeend",
                disabled="" if len(board.columns) >= len(LETTERS) else None),

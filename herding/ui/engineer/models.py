@@ -60,12 +60,13 @@ async def model_choices(prompt: PromptInfo, who: Principal, orchestrator: Orches
     """Return the models to pick from: the target models first, then all others that the role may use."""
     known = {info.id: info for info in await orchestrator.nodes.models(who)} if MODELS in who.rights else {}
     nodes = await orchestrator.nodes.list_all(who) if NODES in who.rights else []
+    loading = [node for node in nodes if node.status.models or node.status.loading or node.status.state != "ready"]
     usable = (model for model, info in known.items() if info.nodes or info.offered_by)
     others = [model for model in usable if model not in prompt.target_models]
     found = []
     for model in (*prompt.target_models, *others):
         info = known.get(model)
-        held, loads_on = _load_state(model, nodes)
+        held, loads_on = _load_state(model, loading)
         found.append(
             ModelChoice(
                 id=model,
@@ -74,7 +75,7 @@ async def model_choices(prompt: PromptInfo, who: Principal, orchestrator: Orches
                 offered_by=info.offered_by if info else (),
                 held=held,
                 loads_on=loads_on,
-                soon=_comes_soon(model, nodes),
+                soon=_comes_soon(model, loading),
             )
         )
     return found

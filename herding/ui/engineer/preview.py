@@ -12,7 +12,7 @@ from herding.prompts.compose import RenderedPrompt
 from herding.ui.engineer.form import EditedPrompt, run_request
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import chip, el, join, plural
-from herding.values import ContextChunk, InputSize, Principal
+from herding.values import InputSize, Principal
 
 _LAST = "This prompt has no text of its own: its last step gives the response."
 MAX_SHOWN = 20_000
@@ -24,19 +24,15 @@ async def preview(edited: EditedPrompt, who: Principal, orchestrator: Orchestrat
     if edited.error is not None:
         return el("span", "The prompt has an error", cls="muted"), Markup(), ""
     try:
-        request = replace(run_request(edited), turns=())
-        if (found := await orchestrator.pipeline.retrieve(request, who)) is not None:
-            chunks = (ContextChunk(reference.chunk, reference.text) for reference in found.references)
-            request = replace(request, context=tuple(chunks))
-            rendered = await orchestrator.pipeline.render(request, who)
-        else:
+        request, content = replace(run_request(edited), turns=()), edited.prompt.content
+        rendered, size = await orchestrator.pipeline.sized(request, who)
+        if content.get("steps") or not content.get("retrieval"):
             rendered = await orchestrator.pipeline.preview(request, who)
-        size = await orchestrator.pipeline.input_size(request, who)
     except VariableError as error:
         return el("span", error.message, cls="muted"), Markup(), ""
     except HerdingError as error:
         return el("span", "No preview", cls="muted"), el("p", error.message, cls="wrong"), ""
-    if steps := len(edited.prompt.content.get("steps") or ()):
+    if steps := len(content.get("steps") or ()):
         most = f"Chain of {plural(steps, 'step')} · up to {size.tokens:,} input tokens (estimated)"
         return el("span", most, cls="muted"), _chain(rendered), rendered.variant or ""
     head = join([chip(f"Variant: {rendered.variant}", "accent") if rendered.variant else None, " ", _tokens(size)])

@@ -41,7 +41,7 @@ def run_buttons() -> Markup:
     return el(
         "div",
         button("Run", kind="primary", id="run", title="Ctrl+Enter"),
-        button("Stop", kind="danger", id="stop", disabled=""),
+        button("Stop", kind="danger", id="stop", disabled="", data_then="run"),
         el("div", id="run-status", role="status"),
         cls="run-buttons",
     )

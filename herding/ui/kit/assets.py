@@ -25,7 +25,7 @@ _NO_SCRIPTS = frozenset({"page.js"})
 
 _FIRST = frozenset(
     {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"}
-    | {"controls.js", "shortcuts.js"}
+    | {"controls.js", "focus.js", "shortcuts.js"}
 )
 """Scripts of all views, and of the tab that opens first for most roles."""
 

@@ -43,8 +43,8 @@ def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = Fa
               hx_swap_oob="true" if swap else None)  # fmt: skip
 
 
-def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
-    """Return what the tab shows before there is a collection: what one is for, and ways to begin."""
+def first_page(ways: Markup | None, *, has_prompt: bool) -> Markup:
+    """Return what the tab shows before there is a collection: what one is for, and `ways` to begin, if any."""
     link = el("a", "Question about documents", href=tab_address("engineer", prompt=PROMPT))
     example = join([", such as ", link, ","]) if has_prompt else ""
     steps = (
@@ -54,24 +54,12 @@ def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Ma
         ),
         "Here you can search a collection, or ask a model about it, before a prompt uses it.",
     )
-    ways = None
-    if may_edit:
-        again = button(
-            "Try an example",
-            title="Creates a collection with three short documents",
-            id="knowledge-example",
-            hx_post="ui/knowledge/example",
-            hx_target="#knowledge-page",
-            hx_disabled_elt="this",
-        ) if models else None  # fmt: skip
-        ways = el("div", new_collection(models, kind="primary"), again, cls="knowledge-ways")
-    else:
-        ways = el("p", "Your role can't create collections.", cls="muted")
+    refused = el("p", "Your role can't create collections.", cls="muted")
     return el(
         "section",
         el("h2", "Let prompts answer from your documents"),
         el("ul", *(el("li", step) for step in steps)),
-        ways,
+        el("div", ways, cls="knowledge-ways") if ways else refused,
         cls="knowledge-first",
     )
 
@@ -87,11 +75,31 @@ def _collection_row(found: Collection, *, chosen: bool) -> Markup:
     return el("tr", *cells, el("td", f"{found.chunks:,}", cls="number"), aria_current="true" if chosen else None)
 
 
-def new_collection(models: Sequence[str], *, kind: str = "") -> Markup:
-    """Return the folded form that creates a collection; `kind` is that of its button."""
+def ways_to_begin(models: Sequence[str], *, first: bool, starting: bool) -> Markup:
+    """Return the folded form that creates a collection, and beside the `first` one an example.
+
+    While nodes are `starting`, the page asks for it again.
+    """
+    if not models and starting:
+        text = "Nodes are still starting. You can create a collection once one makes embeddings."
+        url = f"ui/knowledge/new?first={'1' if first else ''}"
+        return el("p", text, cls="muted", role="status", hx_get=url, hx_trigger=every(2), hx_swap="outerHTML")
     if not models:
         text = "No node makes embeddings now. Start the local node, or add embedding_models to one."
         return el("p", text, cls="muted")
+    again = button(
+        "Try an example",
+        title="Creates a collection with three short documents",
+        id="knowledge-example",
+        hx_post="ui/knowledge/example",
+        hx_target="#knowledge-page",
+        hx_disabled_elt="this",
+    )
+    return join([_new_collection(models, kind="primary" if first else ""), again if first else None])
+
+
+def _new_collection(models: Sequence[str], *, kind: str) -> Markup:
+    """Return the form with the fields of a collection, folded; `kind` is that of its button."""
     form = el(
         "form",
         text_field("Name", "name", required="", maxlength="64", info="Letters, digits and . _ -"),
@@ -176,7 +184,7 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
         rerank,
         button("Search", submit=True, id="knowledge-search"),
         button("Ask", kind="primary", id="knowledge-ask", data_ask=f"{base(found.name)}/ask") if may_ask else None,
-        button("Stop", id="knowledge-stop", hidden="") if may_ask else None,
+        button("Stop", id="knowledge-stop", hidden="", data_then="knowledge-ask") if may_ask else None,
         cls="knowledge-question",
         hx_get=f"{base(found.name)}/search",
         hx_target="#knowledge-found",
@@ -315,7 +323,7 @@ def _chunk(one: TextChunk, *, marked: bool) -> Markup:
     return el(
         "figure",
         el("figcaption", title, " · ", one.heading) if one.heading not in one.place else el("figcaption", title),
-        el("pre", one.text, cls="code", tabindex="0"),
+        el("pre", one.text, cls="code", tabindex="0", autofocus="" if marked else None),
         cls="knowledge-chunk marked" if marked else "knowledge-chunk",
         aria_current="true" if marked else None,
     )

@@ -28,8 +28,8 @@ from herding.ui.knowledge.pages import (
     document_table,
     first_page,
     matches,
-    new_collection,
     upload_form,
+    ways_to_begin,
 )
 from herding.values import Collection, NodeInfo, Outcome, Principal, Request, generalists
 
@@ -93,6 +93,11 @@ class KnowledgeTab(View):
         await collections.add(name, example.example_documents(), who)
         page = await self._page(name, who, question=example.QUESTION)
         return Reply(join([page, await self._listing(name, who)]), notice=f"Created {name}.", address=_address(name))
+
+    @fragment("GET", "/new", COLLECTIONS)
+    async def ways(self, call: Call) -> Markup:
+        """Return the ways to a new collection, as soon as a node makes embeddings."""
+        return self._ways(call.principal, first=bool(call.text("first")))
 
     @fragment("GET", "/collections/{name}", COLLECTIONS)
     async def collection(self, call: Call) -> Reply:
@@ -191,16 +196,17 @@ class KnowledgeTab(View):
         """Return what is shown while no collection is open."""
         if found:
             return NOT_SELECTED
-        editor = SAVE in who.rights
-        models = self._orchestrator.collections.models(who) if editor else ()
         prompts = await self._orchestrator.prompts.list_all(who) if PROMPTS in who.rights else ()
         has_prompt = "engineer" in who.tabs and any(prompt.key == PROMPT for prompt in prompts)
-        return first_page(models, may_edit=editor, has_prompt=has_prompt)
+        return first_page(self._ways(who, first=True) if SAVE in who.rights else None, has_prompt=has_prompt)
+
+    def _ways(self, who: Principal, *, first: bool) -> Markup:
+        collections = self._orchestrator.collections
+        return ways_to_begin(collections.models(who), first=first, starting=collections.is_starting(who))
 
     def _side(self, found: Sequence[Collection], chosen: str, who: Principal) -> Markup:
         """Return the list of collections and the form for a new one; empty without any, when the page has that form."""
-        editor = SAVE in who.rights and bool(found)
-        form = new_collection(self._orchestrator.collections.models(who)) if editor else None
+        form = self._ways(who, first=False) if SAVE in who.rights and found else None
         return join([collection_list(found, chosen), form])
 
     async def _page(self, name: str, who: Principal, *, shown: Markup | None = None, question: str = "") -> Markup:

@@ -136,6 +136,7 @@ def _test_button(key: str) -> Markup:
         hx_swap="innerHTML",
         hx_include="closest form",
         hx_disabled_elt="this",
+        data_waiting="Waiting for the response of the node…",
     )
 
 
@@ -165,15 +166,15 @@ def read_change(call: Call, record: NodeRecord) -> dict[str, Any]:
 
 @contextmanager
 def fields_as_shown(kind: str) -> Iterator[None]:
-    """Name the field of an error as its label reads."""
+    """Name the field of an error as the form does, and in its message as its label reads."""
     try:
         yield
     except UserError as error:
-        url = {config.url_field: "URL"} if (config := REMOTE_KINDS.get(kind)) else {}
-        label = {**url, "models": "Models"}.get(error.param or "")
-        if label is None or not error.message.startswith(f"{error.param}: "):
+        url = {config.url_field: ("url", "URL")} if (config := REMOTE_KINDS.get(kind)) else {}
+        name, label = {**url, "models": ("models", "Models")}.get(error.param or "", ("", ""))
+        if not name or not error.message.startswith(f"{error.param}: "):
             raise
-        raise UserError(f'Fix "{label}": {error.message.partition(": ")[2]}', param=error.param) from None
+        raise UserError(f'Fix "{label}": {error.message.partition(": ")[2]}', param=name) from None
 
 
 def _parse_template(text: str) -> Mapping[str, Any]:

@@ -25,6 +25,8 @@ _KINDS = {
     "resting": ("Overloaded", "warn"),
     "recovered": ("Recovered", "good"),
     "mended": ("Retry", "calm"),
+    "down": ("Down", "bad"),
+    "up": ("Up again", "good"),
     "connected": ("Connected", "good"),
     "disconnected": ("Disconnected", "warn"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
-from herding.api.server import Server
+from herding.api.server import Server, max_connections
 from tests.support.ports import listening
 from tests.support.until import until
 
@@ -245,3 +246,12 @@ async def test_a_trailer_is_no_header_of_the_request_and_nobody_upgrades() -> No
 async def test_what_is_no_http_is_refused_in_the_form_of_the_api() -> None:
     async with site(SOON) as place:
         assert is_refused(await place.said(b"nonsense\r\n\r\n"), 400)
+
+
+@pytest.mark.parametrize(("allowed", "connections"), [(64, 16), (300, 64), (1_000, 600), (100_000, 10_000)])
+def test_the_open_files_bound_the_connections(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, allowed: int, connections: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))
+    assert max_connections() == connections
+    assert ("few open files allowed" in caplog.text) == (allowed < 464)

@@ -103,6 +103,8 @@ async def test_files_are_uploaded(client: httpx.AsyncClient) -> None:
         ({"files": [("files", ("a.exe", b"MZ", "x/y"))]}, "files.0"),
         ({"files": [("other", ("a.txt", b"x", "text/plain"))]}, "files"),
         ({"files": [("files", ("a.txt", b"x", "text/plain"))], "data": {"metadata": "[1]"}}, "metadata"),
+        ({"files": [("files", ("a.txt", b"x", "text/plain"))], "data": {"metadata": '{"a": "\\ud800"}'}}, "metadata"),
+        ({"json": {"documents": [{"id": "a", "text": "b", "metadata": {"a": 10**30}}]}}, None),
     ],
 )
 async def test_other_bodies_are_refused_by_name(client: httpx.AsyncClient, sent: dict, param: str | None) -> None:

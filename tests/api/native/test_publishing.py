@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herding.api.http.request import get_principal
+from herding.prompts.directory import ID_FILE
 from herding.values import Principal
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import Place, herding
@@ -32,7 +33,11 @@ NEW: dict[str, Any] = {
 
 
 def files(place: Place) -> dict[str, str]:
-    paths = [path for path in place.prompts.parent.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
+    paths = [
+        path
+        for path in place.prompts.parent.rglob("*")
+        if path.is_file() and path.suffix != ".sqlite" and path.name != ID_FILE
+    ]
     kept = [path for path in paths if not path.name.startswith("herding.sqlite")]
     return {path.relative_to(place.prompts.parent).as_posix(): path.read_text() for path in kept}
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from herding.errors import UserError
+from herding.plugins import Plugins, SourceCall
 from herding.ui.engineer.messages import unused
 from herding.values import ContextChunk, Ranking, Request
 from tests.knowledge.conftest import Words, index_all, text
@@ -112,6 +113,27 @@ async def test_the_preview_has_the_chunks_and_the_variant_that_they_choose(place
     assert "Bread is baked in an oven." in found
     assert "Variant: nothing" not in found
     assert "Variant: nothing" in await desktop.post("engineer/edit", **{**form, "var.question": "xyzzy"})
+
+
+async def test_the_preview_asks_the_sources_once(
+    place: Place, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    value = Plugins.value
+
+    async def counted(self: Plugins, source: str, call: SourceCall) -> object:
+        asked.append(source)
+        return await value(self, source, call)
+
+    monkeypatch.setattr(Plugins, "value", counted)
+    prompt = ASK.replace("{question: {}}", "{question: {}, who: {source: user}}").replace(
+        "context}}", "context}} {{who}}"
+    )
+    place.write("sourced", prompt)
+    await place.orchestrator.load()
+    shown = await desktop.post("engineer/edit", **{**FORM, "key": "sourced"})
+    assert "Bread is baked in an oven." in shown
+    assert asked == ["user"]
 
 
 def test_a_variable_is_used_by_conditions_retrieval_and_sources_too() -> None:

@@ -99,3 +99,8 @@ def test_json_in_prose_keeps_its_indentation() -> None:
     assert "Copy code" in html
     assert "<pre" not in render_markdown("A set is\n{\nnot closed")
     assert render_markdown("```text\n{\n  \n}\n```").count("<pre") == 1
+
+
+def test_a_list_has_its_marks_at_the_side_where_its_text_begins() -> None:
+    for text, tag in (("- שלום", "ul"), ("1. שלום", "ol"), ("> שלום", "blockquote")):
+        assert f'<{tag} dir="auto">' in render_markdown(text)

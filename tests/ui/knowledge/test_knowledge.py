@@ -15,6 +15,7 @@ from herding.ui.knowledge.tab import ask_prompt, text_models
 from herding.values import Reference
 from tests.knowledge.conftest import MODEL, Words, index_all, text
 from tests.support.herding import ADMIN, GUEST
+from tests.support.nodes import Switchable
 from tests.ui.conftest import HOSTILE_TEXT, Desktop, Served
 
 READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
@@ -27,6 +28,24 @@ async def test_without_collections_the_tab_says_what_one_is(desktop: Desktop) ->
     assert "Your role can&#x27;t create collections." in await desktop.get("knowledge", who=READER)
     with pytest.raises(AccessError):
         await desktop.post("knowledge/example", who=READER)
+
+
+async def test_while_nodes_start_the_tab_waits_for_one_that_makes_embeddings(desktop: Desktop) -> None:
+    node = Switchable("starts", [], models=["late"])
+    node.expected = ("late",)
+    desktop.place.herd.add(node)
+    shown = await desktop.get("knowledge")
+    assert "Nodes are still starting." in shown
+    assert 'hx-get="ui/knowledge/new?first=1"' in shown
+    with pytest.raises(UserError, match="Nodes are still starting"):
+        await desktop.post("knowledge/collections", name="docs")
+    node.expected, node.serving = (), ("late",)
+    assert "No node makes embeddings now. Start the local node" in await desktop.get("knowledge/new", first="1")
+    desktop.place.herd.add(Words())
+    ready = await desktop.get("knowledge/new", first="1")
+    assert "New collection" in ready
+    assert "Try an example" in ready
+    assert "Try an example" not in await desktop.get("knowledge/new", first="")
 
 
 async def test_who_may_not_is_refused(desktop: Desktop) -> None:

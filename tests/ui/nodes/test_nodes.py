@@ -18,7 +18,7 @@ from herding.ui.nodes.sections import plugin_list
 from herding.ui.nodes.tab import PAGE_SIZE
 from herding.values import EngineModel, ModelMemory, NodeHealth, NodeInfo, NodeStats, NodeStatus, PluginInfo
 from tests.support.herding import ADMIN, GUEST
-from tests.support.nodes import Listing, Switchable, echo
+from tests.support.nodes import Listing, Scripted, Switchable, echo
 from tests.ui.conftest import MACHINE, Desktop
 
 READY = NodeInfo("a", "local", NodeStatus("ready", serves=("m",)), NodeStats())
@@ -42,6 +42,26 @@ ENGINE = NodeInfo(
     NodeStatus("ready", models=MODELS, memory=ModelMemory(8 * GB, 4 * GB, 4 * GB), keep_alive=1800, system=MACHINE),
     NodeStats(),
 )
+
+
+class Falling(Scripted):
+    """Has the status that a test gives it."""
+
+    now = NodeStatus("ready")
+
+    async def status(self) -> NodeStatus:
+        return self.now
+
+
+class Counting(Scripted):
+    """Counts how often its models are asked for."""
+
+    looks = 0
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        self.looks += 1
+        return self.models
 
 
 def words(html: object) -> str:
@@ -286,6 +306,28 @@ async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desk
 
 async def test_a_herd_to_which_nothing_happened_says_so(desktop: Desktop) -> None:
     assert "No events since the app started" in await desktop.get("nodes")
+
+
+async def test_a_node_that_goes_down_and_comes_back_is_among_the_events(desktop: Desktop) -> None:
+    node = Falling("far", [])
+    desktop.place.herd.add(node)
+    node.now = NodeStatus("down", detail="The engine died (exit code 9) and is restarting.")
+    for _ in range(2):
+        shown = words((await desktop.get("nodes")).html)
+        assert shown.count("Down far The engine died (exit code 9) and is restarting.") == 1
+    node.saw(NodeStatus("starting"))  # one that watches its server tells by itself
+    node.saw(NodeStatus("ready"))
+    node.now = NodeStatus("ready")
+    assert re.search(r"Up again far after \d+ s .* Down far", words((await desktop.get("nodes")).html))
+
+
+async def test_the_models_of_many_nodes_are_told_in_a_few_looks_at_each(desktop: Desktop) -> None:
+    nodes = [Counting(f"n{number}", [], models=[f"m{number}-{one}" for one in range(9)]) for number in range(9)]
+    for node in nodes:
+        desktop.place.herd.add(node)
+    found = await desktop.place.orchestrator.nodes.models(ADMIN)
+    assert next(info for info in found if info.id == "m3-4").nodes == ("n3",)
+    assert max(node.looks for node in nodes) < 9
 
 
 async def test_without_nodes_it_says_what_to_do(desktop: Desktop) -> None:

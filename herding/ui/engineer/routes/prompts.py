@@ -48,7 +48,7 @@ class PromptRoutes:
         except HerdingError as error:
             fields = layout.new_prompt_fields(call.text("starter"), key=key, name=name, error=error.message)
             return Reply(fields)
-        return Reply(Markup(), events=open_prompt(key))
+        return Reply(Markup(), events={**open_prompt(key), "engineer-new": ""})
 
     async def _create(self, key: str, name: str, starter: str, who: Principal) -> None:
         try:

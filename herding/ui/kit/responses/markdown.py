@@ -33,7 +33,9 @@ _TAGS = {
 }
 _ATTRIBUTES = {
     "a": {"href", "title", "target"},
-    "ol": {"start"},
+    "ol": {"start", "dir"},
+    "ul": {"dir"},
+    "blockquote": {"dir"},
     "pre": {"data-lang"},
     "th": {"style"},
     "td": {"style"},
@@ -121,7 +123,16 @@ def _code_head(found: re.Match[str]) -> str:
 
 
 class _Renderer(RendererHTML):
-    """Writes links that open in a new tab, blocks of code with their language, and the names of images."""
+    """Writes links that open in a new tab, blocks of code with their language, and the names of images.
+
+    Lists and quotes have their marks at the side where their text begins.
+    """
+
+    def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        tokens[idx].attrSet("dir", "auto")
+        return self.renderToken(tokens, idx, options, env)
+
+    bullet_list_open = blockquote_open = ordered_list_open
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         tokens[idx].attrSet("target", "_blank")
