@@ -33,7 +33,7 @@ from herding.api.http.connections import ConnectionLimits, Connections, GuardedP
 from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
-from herding.api.sockets import bind
+from herding.api.sockets import bind, url_of
 from herding.bots.config import read_discord_file
 from herding.bots.door import DiscordDoor
 from herding.bots.program import build_door, serve_discord
@@ -314,8 +314,7 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         )
         server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
         _tune_interpreter()
-        shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
-        log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
+        log.info("Herding %s listens on %s", __version__, url_of(settings.host, sockets[0].getsockname()[1]))
         await server.serve(sockets)
         watchdog = threading.Timer(END_SECONDS, _end_now)
         watchdog.daemon = True
