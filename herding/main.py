@@ -260,6 +260,7 @@ def _configure_gradio(home: Path) -> None:
     """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
     _create(cache)
+    os.environ.setdefault("PATH", os.defpath)  # a library that Gradio imports looks there
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_TEMP_DIR=str(cache / "gradio"),
