@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,9 @@ EVENTS_SECONDS = 0.5
 
 CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
+
+END_SECONDS = 15
+"""The time after the last response in which nodes and database are closed; then the process ends without them."""
 
 SWITCH_SECONDS = 0.0005
 LONG_TOKEN = 16
@@ -313,6 +317,17 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
         await server.serve(sockets)
+        watchdog = threading.Timer(END_SECONDS, _end_now)
+        watchdog.daemon = True
+        watchdog.start()
+    watchdog.cancel()
+
+
+def _end_now() -> None:
+    """End the process as a kill would, which loses nothing that was acknowledged."""
+    log.error("end without closing the database (%d s): it does not answer", END_SECONDS)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _tune_interpreter() -> None:

@@ -212,6 +212,31 @@ async def test_a_first_token_that_cannot_be_printed_is_told(
 
 
 @pytest.mark.slow
+def test_a_database_that_does_not_answer_does_not_hinder_the_end(tmp_path: Path) -> None:
+    program = """if True:
+        import asyncio, sys, time
+        from herding import main
+
+        async def ends(*_):
+            pass
+
+        async def hangs(_):
+            await asyncio.to_thread(time.sleep, 3600)
+
+        main.Server.serve, main.Store.close, main.END_SECONDS = ends, hangs, 1
+        sys.exit(main.main())
+    """
+    (tmp_path / "nodes.yaml").write_text("nodes: [{kind: echo, name: echo, models: [echo]}]")
+    environment = {**os.environ, "HERDING_NODES": str(tmp_path / "nodes.yaml")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert "end without closing the database (1 s): it does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_closed_standard_streams_are_replaced(tmp_path: Path) -> None:
     program = (
         "import os, sys; from herding.main import _open_standard_streams; _open_standard_streams(); print(1)\n"
