@@ -33,7 +33,7 @@ from herding.api.http.connections import ConnectionLimits, Connections, GuardedP
 from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
-from herding.api.sockets import bind
+from herding.api.sockets import bind, url_of
 from herding.bots.config import read_discord_file
 from herding.bots.door import DiscordDoor
 from herding.bots.program import build_door, serve_discord
@@ -260,6 +260,7 @@ def _configure_gradio(home: Path) -> None:
     """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
     _create(cache)
+    os.environ.setdefault("PATH", os.defpath)  # a library that Gradio imports looks there
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_TEMP_DIR=str(cache / "gradio"),
@@ -314,8 +315,7 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         )
         server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
         _tune_interpreter()
-        shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
-        log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
+        log.info("Herding %s listens on %s", __version__, url_of(settings.host, sockets[0].getsockname()[1]))
         await server.serve(sockets)
         watchdog = threading.Timer(END_SECONDS, _end_now)
         watchdog.daemon = True

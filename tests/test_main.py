@@ -16,7 +16,7 @@ from typing import cast
 
 import pytest
 
-from herding.api.sockets import bind
+from herding.api.sockets import bind, url_of
 from herding.main import LineFormatter, _print_first_token, _tune_interpreter, main
 from herding.people.accounts import Accounts
 from herding.settings import Settings, read_settings, secret
@@ -130,6 +130,19 @@ def test_an_address_of_this_machine_is_bound(host: str) -> None:
     assert len({bound.getsockname()[1] for bound in sockets}) == 1
     for bound in sockets:
         bound.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("localhost", "http://localhost:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("[fe80::1]", "http://[fe80::1]:80"),
+    ],
+)
+def test_the_address_that_is_logged_can_be_opened(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
 
 
 @pytest.mark.parametrize("form", ["{}\r", "{}\r\n", " {} ", "\ufeff{}", '"{}"', "'{}'\r", '\t" {} "\n'])
