@@ -65,6 +65,10 @@ class Indexer:
         except (NodeError, LimitError) as error:
             log.warning("document waits for a node (%s): %s", claimed.id, error.message)
             await self._store.postpone_document(claimed, until=self._clock() + RETRY_MS, reason=error.message)
+        except OSError as error:  # no process, memory or file is left on this machine just now
+            reason = f"The document can't be read now ({error.strerror or error}). It is tried again."
+            log.warning("document waits (%s): %s", claimed.id, reason)
+            await self._store.postpone_document(claimed, until=self._clock() + RETRY_MS, reason=reason)
         except UserError as error:
             await self._store.fail_document(claimed, error.message)
         except StoreError:

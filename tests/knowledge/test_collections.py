@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -100,6 +101,23 @@ async def test_a_document_waits_for_a_node_and_says_so(place: Place, words: Word
 
 
 @both
+async def test_a_document_waits_for_a_machine_that_starts_no_process(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def exhausted(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    await place.orchestrator.collections.add("docs", [BAKING], ADMIN)
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncio.create_subprocess_exec", exhausted)
+        await place.orchestrator._indexer.index_next()
+    (document,) = await place.orchestrator.collections.documents("docs", ADMIN)
+    assert (document.state, document.error) == (
+        "waiting",
+        "The document can't be read now (Resource temporarily unavailable). It is tried again.",
+    )
+
+
 async def test_a_user_with_many_documents_keeps_nobody_else_waiting(place: Place) -> None:
     collections = place.orchestrator.collections
     bob = replace(ADMIN, id="bob")
