@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from herding.api.http.connections import ConnectionLimits, Connections, GuardedP
 from herding.api.middleware.open_responses import OpenResponses
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
-from herding.api.sockets import bind
+from herding.api.sockets import bind, url_of
 from herding.bots.config import read_discord_file
 from herding.bots.door import DiscordDoor
 from herding.bots.program import build_door, serve_discord
@@ -72,6 +73,9 @@ EVENTS_SECONDS = 0.5
 
 CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
+
+END_SECONDS = 30
+"""The time after the last response in which nodes and database are closed; then the process ends without them."""
 
 SWITCH_SECONDS = 0.0005
 LONG_TOKEN = 16
@@ -256,6 +260,7 @@ def _configure_gradio(home: Path) -> None:
     """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
     _create(cache)
+    os.environ.setdefault("PATH", os.defpath)  # a library that Gradio imports looks there
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_TEMP_DIR=str(cache / "gradio"),
@@ -294,25 +299,37 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         total=max_connections(),
         per_address=None if settings.trusted_proxies else settings.max_connections_per_address,
     )
-    async with assemble(settings) as parts, running(parts, settings):
-        config = uvicorn.Config(
-            create(parts, settings),
-            host=settings.host,
-            port=settings.port,
-            log_level="warning",
-            access_log=False,  # it would format lines that this log level drops
-            server_header=False,
-            http=cast(type[asyncio.Protocol], partial(GuardedProtocol, connections=Connections(limits))),
-            ws="none",
-            proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=CLOSE_SECONDS,
-        )
-        server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
-        _tune_interpreter()
-        shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
-        log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
-        await server.serve(sockets)
+    watchdog = threading.Timer(END_SECONDS, _end_now)
+    watchdog.daemon = True
+    try:
+        async with assemble(settings) as parts, running(parts, settings):
+            config = uvicorn.Config(
+                create(parts, settings),
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                access_log=False,  # it would format lines that this log level drops
+                server_header=False,
+                http=cast(type[asyncio.Protocol], partial(GuardedProtocol, connections=Connections(limits))),
+                ws="none",
+                proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=CLOSE_SECONDS,
+            )
+            server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
+            _tune_interpreter()
+            log.info("Herding %s listens on %s", __version__, url_of(settings.host, sockets[0].getsockname()[1]))
+            await server.serve(sockets)
+            watchdog.start()
+    finally:
+        watchdog.cancel()
+
+
+def _end_now() -> None:
+    """End the process as a kill would, which loses nothing that was acknowledged."""
+    log.error("end without closing the database (%d s): it does not answer", END_SECONDS)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _tune_interpreter() -> None:

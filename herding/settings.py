@@ -357,16 +357,21 @@ class Settings(BaseSettings):
 def copy_shipped_prompts(settings: Settings) -> None:
     """Copy the shipped prompts to the data directory at the first start of an installed package. Blocks.
 
-    Prompts must be writable, and the files of a package are not. A directory that exists is never changed.
+    Prompts must be writable, and the files of a package are not. A directory that exists is never changed. Raises
+    ConfigError.
     """
     prompts, shipped = settings.prompts, INSTALLED_FILES / "prompts"
     if not shipped.is_dir() or prompts != settings.home / "prompts" or prompts.exists():
         return
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
-        copy = shutil.copytree(shipped, Path(folder) / "prompts")
-        with contextlib.suppress(OSError):  # another process was first
-            copy.rename(prompts)
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+            copy = shutil.copytree(shipped, Path(folder) / "prompts")
+            with contextlib.suppress(OSError):  # another process was first
+                copy.rename(prompts)
+    except OSError as error:  # its text names the files if there are several
+        reason = f"The prompts can't be copied to '{prompts}': {error.strerror or error}."
+        raise ConfigError(reason, key="HERDING_HOME") from None
 
 
 _NUMBERS = {

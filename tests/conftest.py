@@ -43,7 +43,11 @@ ROOM = 2 << 30
 
 
 def pytest_configure() -> None:
-    """Keep the tests' files in memory where there is room: a database waits for its disk at every commit."""
+    """Keep the tests' files in memory where there is room: a database waits for its disk at every commit.
+
+    No garbage is looked for while tests are collected, since what is imported stays.
+    """
+    gc.disable()
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -69,6 +73,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_collection_finish() -> None:
     """Take what was imported out of the garbage collector's rounds: it is a million objects, and stays."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # as the app does
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

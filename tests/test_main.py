@@ -16,7 +16,7 @@ from typing import cast
 
 import pytest
 
-from herding.api.sockets import bind
+from herding.api.sockets import bind, url_of
 from herding.main import LineFormatter, _print_first_token, _tune_interpreter, main
 from herding.people.accounts import Accounts
 from herding.settings import Settings, read_settings, secret
@@ -132,6 +132,19 @@ def test_an_address_of_this_machine_is_bound(host: str) -> None:
         bound.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("localhost", "http://localhost:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("[fe80::1]", "http://[fe80::1]:80"),
+    ],
+)
+def test_the_address_that_is_logged_can_be_opened(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
+
+
 @pytest.mark.parametrize("form", ["{}\r", "{}\r\n", " {} ", "\ufeff{}", '"{}"', "'{}'\r", '\t" {} "\n'])
 def test_what_files_leave_around_a_value_is_no_part_of_it(
     monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, form: str
@@ -209,6 +222,31 @@ async def test_a_first_token_that_cannot_be_printed_is_told(
     await _print_first_token(cast(Accounts, NewAccounts()))
     assert "(No space left on device). Make another one with: herding token create --user admin" in caplog.text
     assert "hl_secret" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_database_that_does_not_answer_does_not_hinder_the_end(tmp_path: Path) -> None:
+    program = """if True:
+        import asyncio, sys, time
+        from herding import main
+
+        async def ends(*_):
+            pass
+
+        async def hangs(_):
+            await asyncio.to_thread(time.sleep, 3600)
+
+        main.Server.serve, main.Store.close, main.END_SECONDS = ends, hangs, 1
+        sys.exit(main.main())
+    """
+    (tmp_path / "nodes.yaml").write_text("nodes: [{kind: echo, name: echo, models: [echo]}]")
+    environment = {**os.environ, "HERDING_NODES": str(tmp_path / "nodes.yaml")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert "end without closing the database (1 s): it does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

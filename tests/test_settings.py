@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -63,6 +65,17 @@ def test_an_installed_package_has_its_own_config_and_a_writable_copy_of_its_prom
 def test_prompts_of_the_operator_are_left_alone(installed: Path, tmp_path: Path) -> None:
     copy_shipped_prompts(Settings(home=tmp_path / "home", prompts=tmp_path / "mine"))
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.usefixtures("installed")
+def test_prompts_that_cannot_be_copied_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(ConfigError, match=r"HERDING_HOME.*can't be copied.*No space left"):
+        copy_shipped_prompts(Settings(home=tmp_path / "home"))
+    assert not list((tmp_path / "home").iterdir())
 
 
 def test_a_checkout_copies_nothing(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def url_of(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches a server that listens on `host`."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(f"Port {port} is in use. Stop the other program or choose another port.", key="HERDING_PORT")

@@ -8,7 +8,7 @@ from herding.errors import ContextLengthError, NodeError, NoNodeError, UserError
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import embed
 from herding.nodes.base import Node
-from herding.values import Embeddings, Fields, Principal
+from herding.values import Collection, Embeddings, Fields, Principal
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -48,6 +48,15 @@ class Embedder:
             except NodeError as error:
                 failure = error
         raise failure
+
+
+def check_dimensions(collection: Collection, vector: bytes) -> int:
+    """Return the length of a vector. Raise UserError if the collection has others: the model has changed since."""
+    dimensions = len(vector) // 4
+    if collection.dimensions not in (None, dimensions):
+        message = f"'{collection.embedding_model}' makes vectors of {dimensions} numbers now"
+        raise UserError(f"{message}, and the collection has {collection.dimensions}. Create a new collection.")
+    return dimensions
 
 
 async def _embed(node: Node, model: str, texts: list[str]) -> Embeddings:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from herding.errors import HerdingError, LimitError, NodeError, StoreError, UserError
-from herding.knowledge.embedder import Embedder
+from herding.knowledge.embedder import Embedder, check_dimensions
 from herding.knowledge.parsing.sandbox import PATIENCE, SECONDS, parse
 from herding.store import Store
 from herding.store.collections.store import ClaimedDocument
@@ -64,6 +65,10 @@ class Indexer:
         except (NodeError, LimitError) as error:
             log.warning("document waits for a node (%s): %s", claimed.id, error.message)
             await self._store.postpone_document(claimed, until=self._clock() + RETRY_MS, reason=error.message)
+        except OSError as error:  # no process, memory or file is left on this machine just now
+            reason = f"The document can't be read now ({error.strerror or error}). It is tried again."
+            log.warning("document waits (%s): %s", claimed.id, reason)
+            await self._store.postpone_document(claimed, until=self._clock() + RETRY_MS, reason=reason)
         except UserError as error:
             await self._store.fail_document(claimed, error.message)
         except StoreError:
@@ -86,14 +91,13 @@ class Indexer:
             overlap=collection.overlap_tokens,
         )
         stored = await self._store.begin_indexing(claimed, total=len(chunks))
-        dimensions: int | None = None
         for start in range(stored, len(chunks), BATCH):
             batch = chunks[start : start + BATCH]
             vectors = await self._embedder.embed(collection.embedding_model, _texts(claimed.title, batch))
-            dimensions = _checked_dimensions(collection, vectors)
+            collection = replace(collection, dimensions=check_dimensions(collection, vectors[0]))
             if not await self._store.add_chunks(claimed, batch, vectors, until=self._clock() + LEASE_MS):
                 return  # it was replaced or deleted meanwhile
-        await self._store.publish_document(claimed, dimensions=dimensions)
+        await self._store.publish_document(claimed, dimensions=collection.dimensions)
 
     async def _collection(self, claimed: ClaimedDocument) -> Collection:
         found = [one for one in await self._store.collections() if one.id == claimed.collection_id]
@@ -105,12 +109,3 @@ class Indexer:
 def _texts(title: str, chunks: Sequence[TextChunk]) -> list[str]:
     """Return the texts to embed: a chunk says little without the headings above it."""
     return [f"{chunk.heading or title}\n{chunk.text}" for chunk in chunks]
-
-
-def _checked_dimensions(collection: Collection, vectors: Sequence[bytes]) -> int:
-    """Return the length of the vectors; raise UserError if the model has changed since others were stored."""
-    dimensions = len(vectors[0]) // 4
-    if collection.dimensions not in (None, dimensions):
-        message = f"'{collection.embedding_model}' makes vectors of {dimensions} numbers now"
-        raise UserError(f"{message}, and the collection has {collection.dimensions}. Create a new collection.")
-    return dimensions

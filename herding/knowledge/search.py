@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from herding.errors import UserError
-from herding.knowledge.embedder import Embedder
+from herding.knowledge.embedder import Embedder, check_dimensions
 from herding.knowledge.reranker import Reranker
 from herding.store import Store
 from herding.values import Collection, FoundChunk, Principal
@@ -64,6 +64,7 @@ class CollectionSearch:
         if not collection.chunks:
             return ()
         (vector,) = await self._embedder.embed(collection.embedding_model, [question[:MAX_QUESTION]])
+        check_dimensions(collection, vector)
         documents = None
         if filters:
             wanted = {name: value if isinstance(value, list | tuple) else [value] for name, value in filters.items()}

@@ -31,9 +31,9 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _TEXTS = (
     *("principal", "prompt", "variant", "session_id", "model", "node"),
-    *("policy", "reason", "error_type", "error", "input", "answer", "token", "parent", "step"),
+    *("policy", "reason", "error_type", "error", "input", "answer", "token", "parent", "step", "finish_reason"),
 )
-_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason", "kind", "cost")
+_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "kind", "cost")
 """Fields of an outcome that are columns of the same name."""
 
 _column_values = attrgetter(*_COLUMNS)

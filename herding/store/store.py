@@ -251,8 +251,8 @@ class Store(
 
     def _keep_if_failed(self, rows: dict[str, list[Row]], finished: asyncio.Future[Any]) -> None:
         """Keep the rows of a request whose end was not written: else it would count as running as long as the app."""
-        if finished.cancelled() or not finished.exception():
-            return
+        if finished.cancelled() or not isinstance(finished.exception(), StoreError):
+            return  # a row that the database refuses is refused again
         (row,) = rows["finish"]
         if len(self._late) >= LATE_ROWS:
             _log.error("end of a request not written (%s): too many of them wait for the database", row["id"])

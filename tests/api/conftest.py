@@ -23,6 +23,7 @@ from herding.api.app import create_app
 from herding.api.http.request import get_principal
 from herding.api.native import infer
 from herding.api.native.idempotency import IdempotencyCache
+from herding.api.site.docs import describe
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import Authenticator
 from tests.support.database import on_each
@@ -130,6 +131,17 @@ def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncCl
 @pytest.fixture
 async def app(place: Place) -> FastAPI:
     return web(place)
+
+
+_description: dict[str, Any] = {}
+
+
+@pytest.fixture
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description of the app, made once in a process: all apps have the same routes."""
+    if not _description:
+        _description.update(describe(app))
+    return _description
 
 
 @pytest.fixture

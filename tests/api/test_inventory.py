@@ -12,7 +12,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from herding.access.operations import PATHS
-from herding.api.site.docs import describe
 
 PUBLIC = {"/healthz", "/readyz", "/login", "/logout"}
 NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
@@ -50,8 +49,7 @@ def has_properties(schema: dict[str, Any], described: dict[str, Any]) -> bool:
     return bool(schema.get("properties")) or (bool(forms) and all(has_properties(form, described) for form in forms))
 
 
-async def test_every_operation_is_described_in_words_and_by_its_own_id(app: FastAPI) -> None:
-    described = describe(app)
+async def test_every_operation_is_described_in_words_and_by_its_own_id(described: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, operation in operations(described)]
     assert len(ids) == len(set(ids)) > 60
     for name, operation in operations(described):
@@ -61,8 +59,7 @@ async def test_every_operation_is_described_in_words_and_by_its_own_id(app: Fast
         assert re.fullmatch("[a-z]+(_[a-z]+)+", operation["operationId"]), name
 
 
-async def test_every_response_in_json_has_a_schema_with_properties(app: FastAPI) -> None:
-    described = describe(app)
+async def test_every_response_in_json_has_a_schema_with_properties(described: dict[str, Any]) -> None:
     for name, operation in operations(described):
         successes = {status: found for status, found in operation["responses"].items() if status.startswith("2")}
         assert successes, name
@@ -73,8 +70,7 @@ async def test_every_response_in_json_has_a_schema_with_properties(app: FastAPI)
                 assert is_described, f"{name}: return a subclass of ResponseModel, or a value with fields"
 
 
-async def test_every_request_in_json_has_a_schema_with_properties_and_an_example(app: FastAPI) -> None:
-    described = describe(app)
+async def test_every_request_in_json_has_a_schema_with_properties_and_an_example(described: dict[str, Any]) -> None:
     for name, operation in operations(described):
         content = operation.get("requestBody", {}).get("content", {})
         if "application/json" in content:
@@ -85,8 +81,8 @@ async def test_every_request_in_json_has_a_schema_with_properties_and_an_example
             assert schema.get("examples"), f"{name}: give its request model an example that fits in model_config"
 
 
-async def test_every_operation_has_examples_of_its_errors(app: FastAPI) -> None:
-    for name, operation in operations(describe(app)):
+async def test_every_operation_has_examples_of_its_errors(described: dict[str, Any]) -> None:
+    for name, operation in operations(described):
         if name.partition(" ")[2] in PUBLIC:
             continue
         errors = {status: found for status, found in operation["responses"].items() if status[0] in "45"}

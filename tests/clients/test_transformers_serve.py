@@ -14,7 +14,7 @@ import pytest
 from herding.errors import HerdingError, NodeError
 from herding.nodes.openai import OpenAINode
 from herding.values import Call, Chunk, Message, Parameters
-from tests.e2e.running_app import wait_until
+from tests.e2e.running_app import NO_AUTHORITIES, wait_until
 from tests.support.nodes import openai
 from tests.support.ports import free_port
 from tests.support.smollm2 import smollm2
@@ -38,16 +38,18 @@ def server(model: str) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
 
-    def answers() -> bool:
+    def answers(http: httpx.Client) -> bool:
         assert process.poll() is None
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+            return http.get("/health").status_code == 200
         except httpx.TransportError:
             return False
 
+    url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(answers, seconds=120, what="transformers serve")
-        yield f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, trust_env=False, verify=NO_AUTHORITIES) as http:
+            wait_until(lambda: answers(http), seconds=120, what="transformers serve")
+        yield url
     finally:
         process.terminate()
         process.wait(60)

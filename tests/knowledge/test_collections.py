@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from herding.access.operations import COLLECTIONS, SAVE
 from herding.errors import AccessError, ConflictError, NotFoundError, UserError
 from herding.knowledge.embedder import DEFAULT_MODEL
-from herding.values import NewDocument
-from tests.knowledge.conftest import MODEL, Words, index_all, text
+from herding.values import Embeddings, NewDocument
+from tests.knowledge.conftest import MODEL, SIZE, Words, index_all, text
 from tests.support.herding import ADMIN, GUEST, Place, herding
 from tests.support.nodes import Scripted, echo
 from tests.support.people import principal
@@ -98,6 +101,23 @@ async def test_a_document_waits_for_a_node_and_says_so(place: Place, words: Word
 
 
 @both
+async def test_a_document_waits_for_a_machine_that_starts_no_process(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def exhausted(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    await place.orchestrator.collections.add("docs", [BAKING], ADMIN)
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncio.create_subprocess_exec", exhausted)
+        await place.orchestrator._indexer.index_next()
+    (document,) = await place.orchestrator.collections.documents("docs", ADMIN)
+    assert (document.state, document.error) == (
+        "waiting",
+        "The document can't be read now (Resource temporarily unavailable). It is tried again.",
+    )
+
+
 async def test_a_user_with_many_documents_keeps_nobody_else_waiting(place: Place) -> None:
     collections = place.orchestrator.collections
     bob = replace(ADMIN, id="bob")
@@ -107,6 +127,31 @@ async def test_a_user_with_many_documents_keeps_nobody_else_waiting(place: Place
         await place.orchestrator._indexer.index_next()
     found = await collections.documents("docs", ADMIN)
     assert [one.key for one in found if one.state == "ready"] == ["a0", "a1", "b0", "b1"]
+
+
+async def test_a_node_that_changes_the_length_of_its_vectors_spoils_no_collection(
+    place: Place, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("herding.knowledge.indexer.BATCH", 1)
+    made = words.embed
+
+    async def shrinking(model: str, texts: Sequence[str], **more: Any) -> Embeddings:
+        found = await made(model, texts, **more)
+        return replace(found, vectors=tuple(one[: SIZE - len(words.calls)] for one in found.vectors))
+
+    monkeypatch.setattr(words, "embed", shrinking)
+    collections = place.orchestrator.collections
+    await collections.add("docs", [text("long", "many words " * 300)], ADMIN)
+    await index_all(place.orchestrator)
+    (document,) = await collections.documents("docs", ADMIN)
+    assert (document.state, document.chunks) == ("failed", 0)
+    assert "makes vectors of 62 numbers now" in (document.error or "")
+    assert (await collections.get("docs", ADMIN)).dimensions is None
+    monkeypatch.setattr(words, "embed", made)
+    await add(place, BAKING)
+    monkeypatch.setattr(words, "embed", shrinking)
+    with pytest.raises(UserError, match="the collection has 64"):
+        await found(place, "bread")
 
 
 async def test_what_cannot_be_read_fails_alone(place: Place) -> None:

@@ -15,7 +15,10 @@ KEPT = ODD.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
 
 
 async def test_odd_texts_come_back_with_a_sign_for_what_cannot_be_kept(store: Store, outcome) -> None:
-    given = {name: ODD for name in ("principal", "prompt", "variant", "model", "node", "input", "answer", "error")}
+    given = {
+        name: ODD
+        for name in ("principal", "prompt", "variant", "model", "node", "input", "answer", "error", "finish_reason")
+    }
     await store.finish(outcome(1, **given, variables={ODD: [ODD, 1, None, {"deep": ODD}]}, session_id=ODD))
     (entry,) = (await store.history(HistoryFilter(), viewer=ODD, offset=0, limit=9)).entries
     assert [getattr(entry.outcome, name) for name in given] == [KEPT] * len(given)

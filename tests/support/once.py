@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +12,8 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
+import httpx
+from httpx._transports import default as transport
 from sqlalchemy import Dialect, UpdateBase
 
 from herding import main
@@ -25,6 +29,8 @@ TEXTS = 1_000
 @contextmanager
 def made_once() -> Iterator[None]:
     """Let apps share the plugins that were found, the statements that were made, and the YAML that was parsed.
+
+    All HTTP clients share the certificate authorities that they trust, which take 20 ms to read.
 
     These stay as they are once they are made. A test that installs plugins changes where Python looks for them, and so
     they are looked for anew.
@@ -46,8 +52,21 @@ def made_once() -> Iterator[None]:
         patch.object(store, "_statements", cache(store._statements)),
         patch.object(writer, "RowWriter", row_writer),
         patch.object(YamlDocument, "_read", _remembering(YamlDocument._read)),
+        patch.object(transport, "create_ssl_context", _ssl_context),
     ):
         yield
+
+
+_authorities = cache(httpx.create_ssl_context)
+
+
+def _ssl_context(
+    verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True
+) -> ssl.SSLContext:
+    """The context of a client: the shared one, unless the client or the environment names other certificates."""
+    if verify is True and not cert and not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
+        return _authorities()
+    return httpx.create_ssl_context(verify, cert, trust_env)
 
 
 def _remembering(read: Callable[[YamlDocument, str], Any]) -> Callable[[YamlDocument, str], Any]:

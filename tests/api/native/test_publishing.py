@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herding.api.http.request import get_principal
-from herding.api.site.docs import describe
 from herding.prompts.directory import ID_FILE
 from herding.values import Principal
 from tests.api.conftest import ADMIN, client, web
@@ -298,8 +297,7 @@ async def test_a_body_that_is_no_prompt(api: httpx.AsyncClient, body: bytes) -> 
     assert 400 <= response.status_code < 500
 
 
-def test_the_documentation_shows_the_keys_of_a_file(app: FastAPI) -> None:
-    described = describe(app)
+def test_the_documentation_shows_the_keys_of_a_file(described: dict[str, Any]) -> None:
     body = described["components"]["schemas"]["SavePromptRequest"]
     assert {"name", "messages", "variants", "variables", "checks", "roles", "cors", "message"} <= body[
         "properties"
