@@ -74,7 +74,7 @@ EVENTS_SECONDS = 0.5
 CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
 
-END_SECONDS = 15
+END_SECONDS = 30
 """The time after the last response in which nodes and database are closed; then the process ends without them."""
 
 SWITCH_SECONDS = 0.0005
@@ -299,28 +299,30 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
         total=max_connections(),
         per_address=None if settings.trusted_proxies else settings.max_connections_per_address,
     )
-    async with assemble(settings) as parts, running(parts, settings):
-        config = uvicorn.Config(
-            create(parts, settings),
-            host=settings.host,
-            port=settings.port,
-            log_level="warning",
-            access_log=False,  # it would format lines that this log level drops
-            server_header=False,
-            http=cast(type[asyncio.Protocol], partial(GuardedProtocol, connections=Connections(limits))),
-            ws="none",
-            proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=CLOSE_SECONDS,
-        )
-        server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
-        _tune_interpreter()
-        log.info("Herding %s listens on %s", __version__, url_of(settings.host, sockets[0].getsockname()[1]))
-        await server.serve(sockets)
-        watchdog = threading.Timer(END_SECONDS, _end_now)
-        watchdog.daemon = True
-        watchdog.start()
-    watchdog.cancel()
+    watchdog = threading.Timer(END_SECONDS, _end_now)
+    watchdog.daemon = True
+    try:
+        async with assemble(settings) as parts, running(parts, settings):
+            config = uvicorn.Config(
+                create(parts, settings),
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                access_log=False,  # it would format lines that this log level drops
+                server_header=False,
+                http=cast(type[asyncio.Protocol], partial(GuardedProtocol, connections=Connections(limits))),
+                ws="none",
+                proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=CLOSE_SECONDS,
+            )
+            server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
+            _tune_interpreter()
+            log.info("Herding %s listens on %s", __version__, url_of(settings.host, sockets[0].getsockname()[1]))
+            await server.serve(sockets)
+            watchdog.start()
+    finally:
+        watchdog.cancel()
 
 
 def _end_now() -> None:

@@ -73,6 +73,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_collection_finish() -> None:
     """Take what was imported out of the garbage collector's rounds: it is a million objects, and stays."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # as the app does
     gc.enable()
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from herding.access.tokens import parse
 from herding.cli import main
 from tests.e2e.running_app import ROOT, RunningApp, wait_until
 from tests.support.fakenode import FakeNode
+from tests.support.ready_process import ReadyProcess
 
 SLOWLY = "name: Slowly\ntarget_models: [held]\nprompt: hello\n"
 
@@ -210,10 +212,13 @@ def app(tmp_path_factory: pytest.TempPathFactory, faulty_server: FakeNode) -> It
 def beside(app: RunningApp, *arguments: str) -> str:
     """What the command prints, as a process of its own on the app's data."""
     environment = {"PATH": os.environ["PATH"], "HERDING_HOME": str(app.home)}
-    command = [sys.executable, "-m", "herding", "token", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.strip()
+    with TemporaryFile() as printed, TemporaryFile() as errors:
+        output = {"stdout": printed.fileno(), "stderr": errors.fileno()}
+        process = ReadyProcess("herding.cli", "token", *arguments, environment=environment, directory=ROOT, **output)
+        status = process.wait(timeout=300)
+        texts = [os.pread(file.fileno(), 1_000_000, 0).decode() for file in (printed, errors)]
+    assert (status, texts[1]) == (0, "")
+    return texts[0].strip()
 
 
 def me(app: RunningApp, token: str) -> httpx.Response:

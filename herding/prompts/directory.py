@@ -31,14 +31,15 @@ def read_id(directory: Path, home: Path) -> str:
     """Return the random ID of a directory of prompts, which is created at first use. Blocks.
 
     It tells which files of an app belong together: another directory has other files, although its path may be the
-    same in another container. It is in the directory itself, in the data directory `home` if that is read-only.
+    same in another container. It is in the directory itself, where its inode tells a copy, and in the data directory
+    `home` if that is read-only.
     """
     for path in (directory / ID_FILE, home / "prompts-id"):
         with suppress(OSError, UnicodeDecodeError):
             with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
                 file.write(secrets.token_hex(16))
             if text := path.read_text("ascii").strip():
-                return text[:64]
+                return f"{text[:64]}-{directory.stat().st_ino}" if path.parent == directory else text[:64]
     return secrets.token_hex(16)
 
 

@@ -150,7 +150,7 @@ def lock_file(url: URL) -> FileLock | None:
     Two apps would mark each other's running requests as interrupted, and both would write the prompt files. Returns
     None for a disk without locks. Raises ConfigError if another app holds the lock for `LOCK_SECONDS`.
     """
-    path = Path(url.database or "").absolute()
+    path = Path(url.database or "").resolve()  # one lock, whatever links name the file
     _create_parents(path)
     lock = FileLock(f"{path}.lock", mode=0o600, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
     try:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table, insert, inspect
 
 import herding
 from herding.errors import ConfigError, StoreError
-from herding.store import Store, sqlite
+from herding.store import Store, database, sqlite
 from herding.store.database import is_sqlite, parse_url, prepare_file, schema_engine
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
@@ -251,6 +251,17 @@ async def test_a_second_app_is_refused_and_leaves_running_requests_alone(
     third = await asyncio.to_thread(run_script, script, url, environment)
     assert third.returncode == 0, third.stderr
     assert rows(path, "SELECT status FROM request") == [("interrupted",)]
+
+
+async def test_an_app_that_names_the_file_by_a_link_is_refused_too(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.01)
+    store = await Store.open(url)
+    (path.parent / "link").symlink_to(path)
+    with pytest.raises(ConfigError, match="Another Herding process"):
+        await Store.open(url.replace("herding.db", "link"))
+    await store.close()
 
 
 async def test_an_app_waits_for_the_one_before_it_to_end(url: str) -> None:

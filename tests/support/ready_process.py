@@ -15,7 +15,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
 
-PRELOADED = {"herding.main": "tests.support.preloaded.app", "herding.engine.__main__": "tests.support.preloaded.engine"}
+PRELOADED = {
+    "herding.main": "tests.support.preloaded.app",
+    "herding.cli": "tests.support.preloaded.app",
+    "herding.engine.__main__": "tests.support.preloaded.engine",
+}
 """Modules with a function `main`, and those that import what it needs."""
 
 _servers: dict[str, forkserver.ForkServer] = {}
@@ -36,14 +40,15 @@ class ReadyProcess:
         stdout: int,
         stderr: int | None = None,
     ) -> None:
-        if module not in _servers:
-            _servers[module] = forkserver.ForkServer()
-            _servers[module].set_forkserver_preload([PRELOADED[module]])
+        preloaded = PRELOADED[module]
+        if preloaded not in _servers:
+            _servers[preloaded] = forkserver.ForkServer()
+            _servers[preloaded].set_forkserver_preload([preloaded])
         streams = [Connection(os.dup(stream)) for stream in (stdout, stdout if stderr is None else stderr)]
         self._process = multiprocessing.get_context("forkserver").Process(
             target=_run, args=(module, arguments, dict(environment), str(directory), streams), daemon=True
         )
-        with patch.object(forkserver, "connect_to_new_process", _servers[module].connect_to_new_process):
+        with patch.object(forkserver, "connect_to_new_process", _servers[preloaded].connect_to_new_process):
             self._process.start()
         for stream in streams:
             stream.close()

@@ -6,11 +6,12 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
+from fastapi import FastAPI
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -18,25 +19,32 @@ from herding.main import create
 from tests.support.herding import ADMIN_TOKEN, Place, herding
 from tests.support.nodes import echo
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.one_database, pytest.mark.asyncio(loop_scope="module")]
 
 FORM = {"type", "message", "param", "request_id"}
 
 
-@pytest.fixture
-async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):  # the app sets them; this puts them back
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-        if not os.environ[name]:
-            monkeypatch.delenv(name)
-    async with herding(tmp_path, echo()) as place:
-        yield place
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):  # the app sets them; this puts them back
+            patch.setenv(name, os.environ.get(name, ""))
+            if not os.environ[name]:
+                patch.delenv(name)
+        async with herding(tmp_path_factory.mktemp("home"), echo()) as place:
+            yield place
 
 
-@pytest.fixture
-async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    """A guest at the app with its page."""
-    transport = httpx.ASGITransport(create(place.parts, place.settings), raise_app_exceptions=False)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def app(place: Place) -> FastAPI:
+    """The app with its page, which takes longer to build than to ask; no test changes anything in it."""
+    return create(place.parts, place.settings)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A guest at the app."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://herding.test") as client:
         yield client
 
