@@ -147,10 +147,12 @@ def test_a_prompt_from_an_empty_page_to_a_published_version(app: RunningApp, chr
     page.locator("#model-add").click()
     expect(page.locator("#model-note")).to_have_count(0)
     page.locator("#save-message").fill("first version")
-    page.locator("#save-version").click()
+    page.locator("#save-message").press("Enter")
     expect(page.locator("#save-note")).to_contain_text("Saved v1")
     page.locator("#saved-publish").click()
     expect(page.locator("#save-note")).to_contain_text("v1 is live")
+    page.locator("#save-note a", has_text="View versions").press("Enter")
+    expect(page.locator(".view[data-view=versions]")).to_be_focused()
     saved = app.client().get(f"/api/v1/prompts/{key}").json()
     assert other in saved["content"]["target_models"]
     assert [message["role"] for message in saved["content"]["messages"]] == ["system", "user"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.access.operations import ADMINISTER
@@ -14,7 +15,7 @@ from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
 from herding.api.http.origins import OTHER_ORIGIN, SAFE_METHODS, AllowedOrigins, page_origin
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
-from herding.errors import AccessError, AuthenticationError, HerdingError, UserError
+from herding.errors import AccessError, AuthenticationError, HerdingError, StoreError, UserError
 from herding.people.authenticator import Authenticator
 from herding.values import Principal
 
@@ -28,6 +29,11 @@ LISTED_ORIGINS_PATHS = ("/mcp", "/mcp/")
 DISCORD_USER, DISCORD_ROLE = b"x-herding-discord-user", b"x-herding-discord-role"
 MAX_DIGITS = 20
 LOGIN, LOGOUT = "/login", "/logout"
+
+_NO_DATABASE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>Herding</title></head>
+<body><h1>Database not available</h1><p>{message}</p><p>This page reloads every five seconds.</p></body></html>
+"""
 
 
 class AuthenticationMiddleware:
@@ -114,6 +120,9 @@ class AuthenticationMiddleware:
             return _close_websocket
         if isinstance(error, AuthenticationError) and accepts_html(scope, headers) and b"authorization" not in headers:
             return RedirectResponse(f"{root_path(scope)}{LOGIN}?ended=1", 303)
+        if isinstance(error, StoreError) and accepts_html(scope, headers):
+            page = _NO_DATABASE.format(message=html.escape(error.message))
+            return HTMLResponse(page, 503, headers={"Cache-Control": "no-store", "Refresh": "5", "Retry-After": "5"})
         response = problem_of(error).response(Request(scope))
         if isinstance(error, AuthenticationError):
             response.headers["WWW-Authenticate"] = "Bearer"

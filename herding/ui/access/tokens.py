@@ -170,7 +170,7 @@ def token_table(tokens: Sequence[Token], view: TokenView, *, searched: bool) -> 
     head = head_row(*heads)
     body = el("tbody", *(_row(token, view) for token in ordered[:MAX_ROWS]))
     count = row_count(len(ordered), "token")
-    return join([count, el("table", head, body, cls="rows access-rows")])
+    return join([count, el("table", head, body, cls="rows access-rows", aria_label="Tokens")])
 
 
 def token_detail(token: Token, view: TokenView) -> Markup:

@@ -186,7 +186,7 @@ def user_table(users: Sequence[User], selected: str, *, own: str, searched: bool
     head = head_row("User", "Role", "Extra limits", "Status")
     body = el("tbody", *(_row(user, user.id == selected, own=user.id == own) for user in users[:MAX_ROWS]))
     count = row_count(len(users), "user")
-    return join([count, el("table", head, body, cls="rows access-rows")])
+    return join([count, el("table", head, body, cls="rows access-rows", aria_label="Users")])
 
 
 def _row(user: User, current: bool, *, own: bool) -> Markup:

@@ -34,7 +34,10 @@ const saveButton = () => document.getElementById("save-version");
 addShortcuts({
   title: "Prompt engineer",
   works: () => Boolean(saveButton()?.offsetParent),
-  shortcuts: [{ keys: ["Ctrl+S"], label: "Save a version", run: () => saveButton().click() }],
+  shortcuts: [
+    { keys: ["Ctrl+S"], label: "Save a version", run: () => saveButton().click() },
+    { keys: ["Enter"], label: "Save a version with the note", on: "#save-message", run: () => saveButton().click() },
+  ],
 });
 
 // The menu of the draft closes with a click beside it, and with Escape.

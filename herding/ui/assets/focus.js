@@ -19,6 +19,7 @@ const around = (element) => {
 };
 
 document.addEventListener("focusin", ({ target }) => {
+  if (target.closest("dialog")) return; // it closes, and then matters what opened it
   last = target;
   near = around(target);
 });
@@ -40,7 +41,11 @@ const restore = () => {
     const found = place && firstIn(place);
     if (found) return found.focus();
   }
+  const view = [...document.querySelectorAll(".view")].find((one) => one.offsetParent);
+  if (!view) return;
+  view.tabIndex = -1;
+  view.focus({ preventScroll: true });
 };
 new MutationObserver(() => {
-  if (!timer && isLost()) timer = setTimeout(restore, LATER_MS);
+  if (!timer && last) timer = setTimeout(restore, LATER_MS);
 }).observe(document.body, { childList: true, subtree: true, attributeFilter: ["disabled", "hidden", "inert"] });

@@ -74,12 +74,12 @@ export const openTab = (key, fields = {}) => {
 const showTab = (key, anew = true) => {
   const host = document.querySelector(`.view[data-view="${key}"]`);
   const tab = tabButton(key);
-  if (!host || !tab) return location.reload();
-  if (anew) delete host.dataset.opened;
+  if (!tab) return location.reload();
+  if (host && anew) delete host.dataset.opened;
   byLink = true;
-  tab.click();
+  tab.click(); // Gradio makes the host of a tab when it is opened first, and `seen` finds it then
   byLink = false;
-  if (isVisible(host)) open(host);
+  if (host && isVisible(host)) open(host);
 };
 const sorted = (fields) => JSON.stringify(Object.entries(fields ?? {}).sort());
 addEventListener("popstate", () => {

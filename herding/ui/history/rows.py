@@ -64,7 +64,12 @@ def table(entries: Sequence[Entry], sort: HistorySort, shown: Shown, *, end: His
         el("th", "Status", scope="col"),
     ]
     body = el("tbody", *(row(entry, shown) for entry in entries), id="history-rows")
-    return join([el("table", el("thead", el("tr", *heads)), body, cls="rows history-rows"), more_button(end)])
+    return join(
+        [
+            el("table", el("thead", el("tr", *heads)), body, cls="rows history-rows", aria_label="Requests"),
+            more_button(end),
+        ]
+    )
 
 
 def more_button(end: HistoryPosition | None, *, swap: bool = False) -> Markup:

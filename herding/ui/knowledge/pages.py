@@ -40,7 +40,7 @@ def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = Fa
     head = head_row("Collection", "Documents", "Chunks", numbers=1)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
     return el("table", head, el("tbody", *rows), cls="rows", id="knowledge-collections",
-              hx_swap_oob="true" if swap else None)  # fmt: skip
+              hx_swap_oob="true" if swap else None, aria_label="Collections")  # fmt: skip
 
 
 def first_page(ways: Markup | None, *, has_prompt: bool) -> Markup:
@@ -225,7 +225,7 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     running = any(document.state in ("waiting", "indexing") for document in documents)
     head = head_row("Document", "State", "Chunks", "Size", el("span", "Actions", cls="sr"), numbers=2)
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
-    table = el("table", head, el("tbody", *rows), cls="rows")
+    table = el("table", head, el("tbody", *rows), cls="rows", aria_label="Documents")
     here = f"{base(found.name)}/documents?offset={offset}"
     refresh = {"hx_get": here, "hx_trigger": every(1), "hx_target": "#knowledge-documents"}
     pages = (

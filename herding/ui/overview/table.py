@@ -44,7 +44,7 @@ def table(found: SearchResult, query: SearchQuery, *, total: int, limit: int, cu
     return join(
         [
             el("p", count, first, cls="muted count", role="status"),
-            el("table", el("thead", el("tr", *heads)), rows, cls="rows overview-rows"),
+            el("table", el("thead", el("tr", *heads)), rows, cls="rows overview-rows", aria_label="Prompts"),
         ]
     )
 

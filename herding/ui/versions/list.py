@@ -29,7 +29,13 @@ ACTION: dict[str, Any] = {
 def version_list(snapshot: PromptSnapshot, choice: Choice) -> Markup:
     """Return the table of versions, and the button for older ones."""
     rows = (_row(version, snapshot) for version in snapshot.page)
-    table = el("table", head_row("Version", "Note", "Author", "Source"), el("tbody", *rows), cls="rows versions-rows")
+    table = el(
+        "table",
+        head_row("Version", "Note", "Author", "Source"),
+        el("tbody", *rows),
+        cls="rows versions-rows",
+        aria_label="Versions",
+    )
     left = snapshot.page[-1].number - 1
     if left <= 0:
         return table

@@ -231,6 +231,22 @@ async def test_without_the_database_tokens_are_refused_for_now(door: Door, monke
     assert (answer.status, answer.error["type"], answer.who) == (503, "store_error", None)
 
 
+async def test_without_the_database_a_browser_gets_a_page_that_comes_back(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(digest: str) -> None:
+        raise StoreError("The <database> is away.", detail="at db.example")
+
+    cookie = await door.cookie(await door.house.token())
+    monkeypatch.setattr(door.house.store, "session_of", away)
+    answer = await door.ask({**cookie, "accept": "text/html,*/*"})
+    page = answer.messages[1]["body"].decode()
+    assert (answer.status, answer.header("refresh"), answer.header("retry-after")) == (503, "5", "5")
+    assert "The &lt;database&gt; is away." in page
+    assert "db.example" not in page
+    assert (await door.ask(cookie)).error["message"] == "The <database> is away."
+
+
 # Sessions, and pages of other origins
 
 
