@@ -1,4 +1,4 @@
-"""What the engine imports until a model is loaded."""
+"""What the engine imports when it starts, and until a model is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ gc.disable()
 
 import transformers.models.auto.modeling_auto  # noqa: E402
 import transformers.models.llama.modeling_llama  # noqa: E402, F401
+
+import herding.engine.api  # noqa: E402
+import herding.engine.transformers_model  # noqa: E402, F401
 
 gc.freeze()  # so that the processes share it
 gc.enable()
