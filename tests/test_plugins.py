@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.errors import ConfigError, UserError
+from herding.errors import ConfigError, HerdingError, UserError
 from herding.knowledge.documents import kind_of, loader_of, register_loaders
 from herding.knowledge.parsing.sandbox import parse
 from herding.main import load_plugins
@@ -294,6 +295,68 @@ async def test_a_node_that_can_not_be_made_is_off(tmp_path: Path, install: Insta
     status = await nodes["mirror"].status()
     assert (status.state, status.detail) == ("off", "The plugin of its kind failed: OSError: no glass")
     assert nodes["echo"].serves == ("echo",)
+
+
+ODD = """
+    import asyncio
+    from typing import Literal
+    from herding.nodes.base import Node, NodeConfig
+    from herding.plugins import hookimpl
+    from herding.values import Chunk
+
+    class OddNode(Node):
+        async def stream(self, call):
+            if self.mode == "exits": raise SystemExit(3)
+            if self.mode == "cancels": raise asyncio.CancelledError
+            yield {"number": 5, "usage": Chunk("x", "stop", usage=7)}.get(self.mode)
+
+        @property
+        def serves(self):
+            if self.mode == "serves": raise ValueError("no list")
+            return ("odd",)
+
+        def capabilities(self, model):
+            raise ValueError("no idea")
+
+    class OddConfig(NodeConfig):
+        kind: Literal["odd"]
+        mode: str
+
+        def build(self, context):
+            if self.mode == "build": raise SystemExit
+            node = OddNode(self)
+            node.mode = self.mode
+            return node
+
+    @hookimpl
+    def herding_node_kinds():
+        return [OddConfig]
+    """
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"),
+    [
+        ("exits", "Node 'odd' failed: SystemExit(3)"),
+        ("cancels", "Node 'odd' failed: CancelledError()"),
+        ("number", "it yielded int, not a Chunk"),
+        ("usage", "a Chunk whose usage is int"),
+        ("serves", "No node serves odd"),
+        ("build", "No node serves odd"),
+    ],
+)
+async def test_whatever_a_node_does_other_nodes_work(tmp_path: Path, install: Install, mode: str, error: str) -> None:
+    install("odd", ODD)
+    listed = herd(tmp_path, f"nodes: [{{kind: odd, name: odd, mode: {mode}}}, {{kind: echo, name: echo}}]")
+    nodes = catalog.build(catalog.read_herd(listed, loaded()), BuildContext(secret=lambda _: None))
+    async with herding(tmp_path, *nodes.values()) as place:
+        for key in ("odd", "echo"):
+            place.write(key, f"name: x\ntarget_models: [{key}]\nmessages: [{{role: user, content: hi}}]\n")
+        with pytest.raises(HerdingError, match=re.escape(error)):
+            await place.orchestrator.pipeline.run(Request("odd", {}), ADMIN)
+        assert (await place.orchestrator.pipeline.run(Request("echo", {}), ADMIN)).status == "succeeded"
+        assert "running" not in [row.status for row in await place.rows()]
+        assert (await nodes["odd"].status()).state == {"serves": "down", "build": "off"}.get(mode, "ready")
 
 
 MONITOR = """

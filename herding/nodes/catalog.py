@@ -5,8 +5,6 @@ A new kind is a module with a config and a node class, its config in `AnyConfig`
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args
 
@@ -19,15 +17,10 @@ from herding.nodes.echo import EchoConfig
 from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig
 from herding.nodes.openai import OpenAIConfig
+from herding.nodes.plugin_node import ANY_FAILURE, guard
 from herding.nodes.template import TemplateConfig
 from herding.plugins import Plugins, hookimpl
-from herding.values import NodeStatus
 from herding.yaml_files import StrictModel
-
-GUARD_SECONDS = 10.0
-"""The time that a node of a plugin may take for what runs beside requests."""
-
-log = logging.getLogger(__name__)
 
 AnyConfig = LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig
 
@@ -149,42 +142,8 @@ def _create(config: NodeConfig, context: BuildContext) -> Node:
         node: Any = config.build(context)
         if not isinstance(node, Node):
             raise TypeError(f"build returned {type(node).__name__}, not a Node")
-    except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
+        guard(node)
+    except ANY_FAILURE as error:
         reason = f"The plugin of its kind failed: {type(error).__name__}: {error}"[:500]
         return DisabledNode(DisabledConfig(kind=config.kind, name=config.name, reason=reason))
-    _guard(node)
     return node
-
-
-def _guard(node: Node) -> None:
-    """Keep failures of a plugin's node in what runs beside requests from harming other nodes."""
-    start, status, close, look_again = node.start, node.status, node.close, node.look_again
-    failure: list[str] = []
-
-    async def guarded(work: Any, what: str) -> None:
-        try:
-            async with asyncio.timeout(GUARD_SECONDS):
-                await work()
-        except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
-            failure[:] = [f"{what} failed: {type(error).__name__}: {error}"[:500]]
-            log.warning("node of a plugin failed (%s): %s", node.name, failure[0])
-
-    async def guarded_status() -> NodeStatus:
-        try:
-            async with asyncio.timeout(GUARD_SECONDS):
-                found: Any = await status()
-            if isinstance(found, NodeStatus):
-                return found
-            failure[:] = [f"status returned {type(found).__name__}"]
-        except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
-            failure[:] = [f"status failed: {type(error).__name__}: {error}"[:500]]
-        return NodeStatus("down", detail=f"The plugin of its kind failed: {failure[0]}")
-
-    guards = {
-        "start": lambda: guarded(start, "start"),
-        "close": lambda: guarded(close, "close"),
-        "look_again": lambda: guarded(look_again, "look_again"),
-        "status": guarded_status,
-    }
-    for name, guard in guards.items():
-        setattr(node, name, guard)

@@ -27,6 +27,9 @@ _TUNNELS = tuple(map(IPv6Network, ("::/96", "2002::/16", "2001::/32", "64:ff9b:1
 _METADATA = {ip_address("168.63.129.16"), ip_address("100.100.100.200"), ip_address("192.0.0.192")}
 """Metadata services of clouds outside 169.254.0.0/16."""
 
+_ASSIGNED = ip_network("192.0.0.0/24"), ip_network("3fff::/20")
+"""Addresses for protocols and documentation, which this version of Python takes for public."""
+
 
 class SsrfGuard:
     """Decides which addresses are allowed.
@@ -167,7 +170,7 @@ def _problem(address: Address, *, literal: bool) -> str | None:
         return "on this machine"
     if address.is_multicast or address.is_reserved or address.is_unspecified:
         return "not the address of a single machine"
-    return None if address.is_global else "in a private network"
+    return None if address.is_global and not any(address in one for one in _ASSIGNED) else "in a private network"
 
 
 def _last_32(address: IPv6Address) -> IPv4Address:

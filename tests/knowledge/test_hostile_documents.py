@@ -13,6 +13,7 @@ import pytest
 from herding.errors import UserError
 from herding.knowledge.parsing import sandbox
 from herding.knowledge.parsing.chunks import MAX_HEADING, Chunker
+from herding.knowledge.parsing.formats import decode
 from herding.values import TextChunk
 
 DOCX = "docx"
@@ -154,6 +155,19 @@ async def test_good_documents_are_read() -> None:
     assert (chunk.text, chunk.page) == ("Hello from the page", 1)
     (chunk,) = await parse(DOCX, word(_BODY.format(text="Hello from Word")))
     assert chunk.text == "Hello from Word"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("Grüße an ännchen".encode()[:-8] + "é".encode()[:1], "Grüße an \ufffd"),
+        ("Schöne Grüße, Größe, Maß".encode() + b"\xff", "Schöne Grüße, Größe, Maß\ufffd"),
+        ("Schöne Grüße".encode("cp1252"), "Schöne Grüße"),
+        ("\ufeffGrüße".encode("utf-16-be"), "Grüße"),
+    ],
+)
+def test_the_encoding_is_found_also_of_a_damaged_text(content: bytes, text: str) -> None:
+    assert decode(content) == text
 
 
 CONTENT = (

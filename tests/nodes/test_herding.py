@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,30 +14,26 @@ import pytest
 from herding.errors import MisconfiguredError, NodeError, UserError
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.values import Call, Message, Parameters, Request
+from tests.engine.conftest import SECRET, start_engine
 from tests.support.anyserver import anyserver
 from tests.support.herding import ADMIN, Place
 from tests.support.nodes import PATIENT
 from tests.support.until import until
 
-ROOT = Path(__file__).resolve().parents[2]
-SECRET = "correct-horse-battery"
 MODEL = "herding/cria"
 
 
 @contextmanager
 def started() -> Iterator[str]:
     """A running engine; its URL."""
-    command = [sys.executable, "-m", "herding.engine", "--host", "127.0.0.1", "--port", "0", "--model", MODEL]
-    environment = {**os.environ, "HERDING_NODE_SECRET": SECRET}
-    process = subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    child = start_engine("--host", "127.0.0.1", "--port", "0", "--model", MODEL)
     try:
-        assert process.stdout
-        yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        yield child.url
     finally:
-        process.terminate()
-        process.wait(20)
+        child.client.close()
+        child.process.send_signal(signal.SIGTERM)
+        child.process.wait(20)
+        child.output.close()
 
 
 @pytest.fixture(scope="module")

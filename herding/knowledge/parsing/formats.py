@@ -67,7 +67,10 @@ def decode(content: bytes) -> str:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = content.decode("cp1252", "replace")
+            text = content.decode("utf-8-sig", "replace")
+            wrong = text.count("\ufffd")
+            if 2 * wrong > sum(not sign.isascii() for sign in text):  # else it is UTF-8 that was cut or damaged
+                text = content.decode("cp1252", "replace")
     if len(_CONTROL.findall(text[:100_000])) > len(text[:100_000]) // 50:
         raise UnreadableError("The file is not text. Check its type.")
     return _checked(text.replace("\r\n", "\n").replace("\r", "\n"))
