@@ -19,7 +19,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import ADMIN, Roles
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.knowledge.collections import is_name
-from herding.knowledge.documents import add_documents, kind_of, kinds
+from herding.knowledge.documents import add_documents, kind_of, kinds, read_document
 from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
@@ -29,7 +29,7 @@ from herding.store import Store, now_ms
 from herding.values import Collection, NewDocument, Principal, Token, User
 from herding.values.durations import DAY_MS
 
-_STEP = 100
+_STEP = 20
 """Documents that are added at once."""
 
 
@@ -172,10 +172,7 @@ async def _list_documents(store: Store, name: str) -> None:
 async def _add_files(store: Store, options: argparse.Namespace) -> None:
     """Add files in the form in which the app indexes them, at once or when it starts."""
     files = sorted(set(_files(options.paths)))
-    documents = [NewDocument(name, name, kind, path.read_bytes()) for name, path in files if (kind := kind_of(name))]
-    for name in (name for name, _ in files if kind_of(name) is None):
-        print(f"{name}: left out, this kind is not read", file=sys.stderr)
-    if not documents:
+    if not any(kind_of(name) for name, _ in files):
         raise UserError(f"No document to add. Files of these kinds are read: {', '.join(kinds())}.")
     try:
         collection = await store.collection(options.name)
@@ -185,11 +182,21 @@ async def _add_files(store: Store, options: argparse.Namespace) -> None:
         await store.add_collection(Collection(options.name, options.model, created_at=now_ms(), created_by=OPERATOR))
         collection = await store.collection(options.name)
     added = unchanged = 0
-    for start in range(0, len(documents), _STEP):
-        part = documents[start : start + _STEP]
+    for start in range(0, len(files), _STEP):
+        if not (part := list(_documents(files[start : start + _STEP]))):
+            continue
         job = await add_documents(store, collection, part, changed_by=OPERATOR, now=now_ms())
         added, unchanged = added + job.documents, unchanged + job.unchanged
     print(f"{_count(added, 'document')} added, {unchanged} unchanged. The app indexes what was added while it runs.")
+
+
+def _documents(files: Sequence[tuple[str, Path]]) -> Iterator[NewDocument]:
+    """Yield files as documents, and print why others are left out."""
+    for name, path in files:
+        try:
+            yield read_document(path, name)
+        except UserError as error:
+            print(f"{name if name.isprintable() else ascii(name)}: left out, {error.message}", file=sys.stderr)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -366,7 +366,8 @@ def copy_shipped_prompts(settings: Settings) -> None:
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=settings.home) as folder:
-            copy = shutil.copytree(shipped, Path(folder) / "prompts")
+            hidden = shutil.ignore_patterns(".*")  # such as the ID of the directory that the package was built from
+            copy = shutil.copytree(shipped, Path(folder) / "prompts", ignore=hidden)
             with contextlib.suppress(OSError):  # another process was first
                 copy.rename(prompts)
     except OSError as error:  # its text names the files if there are several

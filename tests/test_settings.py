@@ -53,7 +53,9 @@ def test_an_installed_package_has_its_own_config_and_a_writable_copy_of_its_prom
     settings = Settings(home=tmp_path / "home")
     assert (settings.nodes, settings.roles) == (installed / "config/nodes.yaml", installed / "config/roles.yaml")
     assert settings.prompts == tmp_path / "home" / "prompts"
+    (installed / "prompts" / ".herding-id").touch()
     copy_shipped_prompts(settings)
+    assert not (settings.prompts / ".herding-id").exists()
     assert (settings.prompts / "more" / "other.yaml").read_text() == "# prompts/more/other.yaml"
     assert os.access(settings.prompts, os.W_OK)
     assert [path.name for path in settings.home.iterdir()] == ["prompts"]
@@ -69,7 +71,7 @@ def test_prompts_of_the_operator_are_left_alone(installed: Path, tmp_path: Path)
 
 @pytest.mark.usefixtures("installed")
 def test_prompts_that_cannot_be_copied_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copytree", full)

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
@@ -100,6 +100,22 @@ def kind_of(name: str) -> str | None:
     """Return the kind of a document by the ending of its name; None for one that is not read."""
     suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
     return _ENDINGS.get(suffix) or (suffix[1:] if suffix[1:] in _LOADERS else None)
+
+
+def read_document(path: Path, key: str) -> NewDocument:
+    """Return a file as a document. Raise UserError with the reason for one that can't be. Blocks."""
+    kind = kind_of(key)
+    if kind is None:
+        raise UserError("this kind is not read")
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= MAX_DOCUMENT_BYTES:
+            raise UserError(f"{size:,} bytes (1 to {MAX_DOCUMENT_BYTES:,})")
+        document = NewDocument(key, key, kind, path.read_bytes())
+    except OSError as error:
+        raise UserError(error.strerror or str(error)) from None
+    check_document(document, "documents")
+    return document
 
 
 def uploaded_document(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.knowledge.collections import is_name
-from herding.knowledge.documents import MAX_DOCUMENT_BYTES, add_documents, check_document, kind_of
+from herding.knowledge.documents import add_documents, kind_of, read_document
 from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.store import Store
 from herding.values import Collection, NewDocument
@@ -68,8 +68,7 @@ class DocumentFolder:
         before = self._seen.get(name, {})
         changed = [path for path, stamp in files.items() if before.get(path) != stamp]
         for start in range(0, len(changed), _BATCH):
-            some = {path: files[path] for path in changed[start : start + _BATCH]}
-            documents = await asyncio.to_thread(self._read, name, some)
+            documents = await asyncio.to_thread(self._read, name, changed[start : start + _BATCH])
             if documents:
                 await add_documents(self._store, collection, documents, changed_by=FOLDER, now=self._clock())
         await self._delete(collection, {self._key(name, path) for path in files})
@@ -95,23 +94,13 @@ class DocumentFolder:
         if gone:
             await self._store.delete_documents(collection.id, gone)
 
-    def _read(self, name: str, files: Mapping[Path, Stamp]) -> list[NewDocument]:
+    def _read(self, name: str, paths: list[Path]) -> list[NewDocument]:
         documents = []
-        for path, (_, size) in files.items():
-            key, kind = self._key(name, path), kind_of(path.name)
-            if kind is None:
-                self._tell(f"file left out ({path}): this kind is not read")
-            elif not 0 < size <= MAX_DOCUMENT_BYTES:
-                self._tell(f"file left out ({path}): {size:,} bytes (1 to {MAX_DOCUMENT_BYTES:,})")
-            else:
-                try:
-                    document = NewDocument(key, key, kind, path.read_bytes())
-                    check_document(document, param="documents")
-                    documents.append(document)
-                except UserError as error:
-                    self._tell(f"file left out ({path}): {error.message}")
-                except OSError as error:
-                    self._tell(f"file left out ({path}): {error.strerror}")
+        for path in paths:
+            try:
+                documents.append(read_document(path, self._key(name, path)))
+            except UserError as error:
+                self._tell(f"file left out ({path}): {error.message}")
         return documents
 
     def _key(self, name: str, path: Path) -> str:

@@ -23,8 +23,13 @@ def test_the_command_fills_and_deletes(
     (tmp_path / "files" / "sea" / "boat.py").write_text("def tack(): ...")
     (tmp_path / "files" / "tool.exe").write_bytes(b"MZ")
     (tmp_path / "files" / ".hidden.md").write_text("no")
+    with (tmp_path / "files" / "huge.txt").open("wb") as huge:
+        huge.truncate(50_000_000_000)
+    (tmp_path / "files" / "two\nlines.txt").write_text("x")
     assert main(["collections", "add", "docs", str(tmp_path / "files")]) == 0
     printed = capsys.readouterr()
+    assert "files/huge.txt: left out, 50,000,000,000 bytes" in printed.err
+    assert "printable characters" in printed.err
     assert printed.out.startswith("2 documents added, ")
     assert "files/tool.exe: left out" in printed.err
     assert main(["collections", "add", "docs", str(tmp_path / "files" / "bread.md")]) == 0

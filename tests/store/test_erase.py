@@ -206,7 +206,7 @@ async def test_a_purge_that_fails_is_reported_to_its_callers_only(store: Store, 
         write = asyncio.ensure_future(store.finish(outcome(1)))
         await asyncio.sleep(0)
     ends = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(end, StoreError) and "no room" in end.message for end in ends)
+    assert all(isinstance(end, StoreError) and "no room" in str(end) for end in ends)
     await write
     assert len(runs) == 1  # for all of the batch together
 
