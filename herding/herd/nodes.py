@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, PROMPTS, SWITCH_MODEL
 from herding.access.roles import allows, require
@@ -24,6 +25,8 @@ from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
 from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, PluginInfo, Principal, SmallModel
 from herding.values.durations import DAY_MS
+
+T = TypeVar("T")
 
 
 class Nodes:
@@ -167,39 +170,33 @@ def _targets(visible: Sequence[RunnableVersion]) -> dict[str, Sequence[str]]:
     return {key: models or list(dict.fromkeys(of(key, MAX_DEPTH))) for key, models in own.items()}
 
 
-def _by_model(nodes: Iterable[Node], models_of: Callable[[Node], Iterable[str]]) -> defaultdict[str, list[Node]]:
-    """Return the nodes of each model."""
-    found: defaultdict[str, list[Node]] = defaultdict(list)
-    for node in nodes:
-        for model in dict.fromkeys(models_of(node)):
-            found[model].append(node)
+def _by_model(having: Iterable[tuple[T, Iterable[str]]]) -> defaultdict[str, list[T]]:
+    """Return, by model, what has it; each is given with its models."""
+    found: defaultdict[str, list[T]] = defaultdict(list)
+    for one, models in having:
+        for model in dict.fromkeys(models):
+            found[model].append(one)
     return found
 
 
 def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) -> list[ModelInfo]:
     """Return all models that nodes or prompts name; `targets` maps prompt keys to target models."""
-    serving = _by_model(nodes, lambda node: node.serves)
-    embedding, reranking = _by_model(nodes, lambda node: node.embeds), _by_model(nodes, lambda node: node.reranks)
-    offering = _by_model(nodes, lambda node: node.offers)
-    prompts: defaultdict[str, list[str]] = defaultdict(list)
-    for key, models in targets.items():
-        for model in dict.fromkeys(models):
-            prompts[model].append(key)
+    serving = _by_model((node, node.serves) for node in nodes)
+    embedding = _by_model((node.name, node.embeds) for node in nodes)
+    reranking = _by_model((node.name, node.reranks) for node in nodes)
+    offering = _by_model((node.name, node.offers) for node in nodes)
+    prompts = _by_model(targets.items())
     on_nodes = (model for node in nodes for model in (*node.serves, *node.offers, *node.expects))
     found = [
         ModelInfo(
             id=model,
-            nodes=_names(serving[model]),
-            embeds=_names(embedding[model]),
-            reranks=_names(reranking[model]),
-            offered_by=_names(offering[model]),
+            nodes=tuple(node.name for node in serving[model]),
+            embeds=tuple(embedding[model]),
+            reranks=tuple(reranking[model]),
+            offered_by=tuple(offering[model]),
             prompts=tuple(prompts[model]),
             capabilities={node.name: describe(node.capabilities(model)) for node in serving[model]},
         )
         for model in dict.fromkeys([*on_nodes, *prompts, *embedding, *reranking])
     ]
     return sorted(found, key=lambda info: (not info.nodes, not (info.embeds or info.reranks), not info.offered_by))
-
-
-def _names(nodes: Iterable[Node]) -> tuple[str, ...]:
-    return tuple(node.name for node in nodes)

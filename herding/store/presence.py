@@ -49,7 +49,7 @@ class Presence:
     def keep(self) -> bool:
         """Return whether the lock is held since the last call; if not, take it again. Blocks. Raises StoreError.
 
-        If the server was started anew, other processes that live may have to take theirs first.
+        After a restart of the server, other live processes may not have taken theirs yet.
         """
         if self._connection and self._is_alive(self._connection):
             return True
