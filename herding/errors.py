@@ -5,7 +5,8 @@ HerdingError                      the root; its message says what to do next
 ├── UserError                     the caller: fix the request
 │   ├── NotFoundError             ... it names something that does not exist (or that the caller may not see)
 │   ├── ConflictError             ... the resource is not in the state that the request expects
-│   │   └── VersionConflictError  ... a newer version was saved than the one that the change is based on
+│   │   ├── VersionConflictError  ... a newer version was saved than the one that the change is based on
+│   │   └── DraftConflictError    ... another page changed the draft that the change is based on
 │   ├── VariableError             ... one variable of the prompt is missing, unknown or out of bounds
 │   └── ContextLengthError        ... the input does not fit into the model's context
 ├── AuthenticationError           the caller: log in again, or send another token
@@ -114,6 +115,12 @@ class VersionConflictError(ConflictError):
     def __init__(self, message: str, *, newest: int, param: str | None = None) -> None:
         super().__init__(message, param=param)
         self.newest = newest
+
+
+class DraftConflictError(ConflictError):
+    """Another page of the same user changed the draft since it was read."""
+
+    type = "draft_conflict"
 
 
 class VariableError(UserError):

@@ -19,7 +19,7 @@ from herding.studio.catalog import PromptCatalog, require_drafts
 from herding.studio.importer import SaveResult
 from herding.studio.studio import Studio
 from herding.studio.version_cache import VersionCache
-from herding.values import Draft, Principal
+from herding.values import Draft, Principal, SeenDraft
 
 ACTIVE_MS = 5 * 60 * 1000
 """A user who changed a draft within this time counts as an active editor."""
@@ -33,12 +33,17 @@ NOT_STORED = (
 
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """The draft of a user, based on version `base` (0: a new prompt). `updated_at` is in Unix milliseconds."""
+    """The draft of a user, based on version `base` (0: a new prompt). `updated_at` is in Unix milliseconds.
+
+    `revision` changes with every change; `page` is the id of the open page that saved it last, if one did.
+    """
 
     key: str
     edits: Edits
     base: int
     updated_at: int
+    revision: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,21 @@ class Drafts:
         self._clock = clock
 
     async def store(
-        self, key: str, edits: Edits, who: Principal, *, base: int | None = None, before: Edits | None = None
+        self,
+        key: str,
+        edits: Edits,
+        who: Principal,
+        *,
+        base: int | None = None,
+        before: Edits | None = None,
+        seen: SeenDraft | None = None,
     ) -> PromptDraft:
         """Store edits that are based on version `base` (None: the newest). Durable on return.
 
-        They replace the edits `before`. If other edits are stored, those become a step that can be restored. Raises
-        ConflictError for a user who opted out of stored content.
+        They replace the edits `before`. If other edits are stored, those become a step that can be restored.
+
+        Raises DraftConflictError if another page than those of `seen` changed the draft since, and ConflictError for
+        a user who opted out of stored content. Without `seen` they replace any draft.
         """
         newest = await self._newest(key, who)
         if edits.template is not None:
@@ -104,10 +118,11 @@ class Drafts:
             raise UserError(f"Prompt '{key}' has no version {base}.", param="base")
         if who.opt_out:
             raise ConflictError(NOT_STORED)
-        kept = PromptDraft(key, edits, base, self._clock())
         known = "" if before is None else before.dump()
-        await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at, known=known)
-        return kept
+        made = await self._store.save_draft(
+            who.id, key, edits.dump(), base=base, at=self._clock(), known=known, seen=seen
+        )
+        return PromptDraft(key, edits, base, made.updated_at, made.revision, made.page)
 
     async def store_new(self, key: str, edits: Edits, who: Principal) -> PromptDraft:
         """Store edits of a new prompt. Raises ConflictError if its key differs from another one only by case.
@@ -142,10 +157,13 @@ class Drafts:
         alone = [replace(step, edits=(await self._alone(key, step.edits, draft.base, who))[0]) for step in found]
         return tuple(step for step in alone if step.edits.whole is not None)  # a new prompt has nothing else
 
-    async def discard(self, key: str, who: Principal) -> None:
-        """Delete a draft with its steps, if there is one."""
+    async def discard(self, key: str, who: Principal, *, seen: SeenDraft | None = None) -> None:
+        """Delete a draft with its steps, if there is one.
+
+        Raises DraftConflictError if another page than those of `seen` changed it since.
+        """
         await self._newest(key, who)
-        await self._store.discard_draft(who.id, key)
+        await self._store.discard_draft(who.id, key, seen=seen)
 
     async def editors(self, key: str, who: Principal) -> tuple[str, ...]:
         """Return the ids of other users who edit the prompt now. Users who only fill in inputs do not count."""
@@ -165,11 +183,12 @@ class Drafts:
         message: str = "",
         over: int | None = None,
         inputs: bool = False,
+        page: str = "",
     ) -> SaveResult:
         """Save the draft as a version. Its inputs remain as a draft, or become defaults with `inputs`.
 
         `shown` is saved instead of the draft; a different draft from another browser is then kept. `over` applies the
-        edits to that version instead of the draft's base.
+        edits to that version instead of the draft's base. `page` is the id of the open page that saves.
 
         Raises VersionConflictError if the newest version is neither the base nor `over`, and UserError for an invalid
         prompt. The draft is kept in both cases.
@@ -186,7 +205,9 @@ class Drafts:
         if rest.empty or who.opt_out:
             await self._store.discard_draft(who.id, key)
         else:
-            await self._store.save_draft(who.id, key, rest.dump(), base=saved.version, at=self._clock())
+            await self._store.save_draft(
+                who.id, key, rest.dump(), base=saved.version, at=self._clock(), seen=SeenDraft(None, (page,))
+            )
         return saved
 
     async def diff(self, key: str, number: int, who: Principal, *, shown: DisplayedEdits | None = None) -> PromptDiff:
@@ -214,7 +235,7 @@ class Drafts:
 
     async def _kept(self, draft: Draft, who: Principal) -> PromptDraft:
         edits, base = await self._alone(draft.key, _edits(draft.key, draft.content), draft.base, who)
-        return PromptDraft(draft.key, edits, base, draft.updated_at)
+        return PromptDraft(draft.key, edits, base, draft.updated_at, draft.revision, draft.page)
 
     async def _alone(self, key: str, edits: Edits, base: int, who: Principal) -> tuple[Edits, int]:
         """Return edits with their base, or as those of a new prompt if theirs was deleted."""

@@ -80,6 +80,7 @@ from herding.values.prompts import (
     PromptState,
     PromptVersion,
     Retired,
+    SeenDraft,
     Source,
 )
 from herding.values.records import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -101,6 +102,35 @@ class Draft:
     content: str
     base: int
     updated_at: int
+    page: str = ""
+    """The id of the open page that saved it last; empty for the API."""
+
+    @property
+    def revision(self) -> str:
+        """A digest of what is stored. It changes with every change."""
+        return hashlib.sha256(f"{self.base} {self.content}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDraft:
+    """What an open page knows of a draft.
+
+    revision: of the draft that the page showed or saved last; None overwrites any.
+    pages: the id of the page, and of the page that it replaced in its tab, whose last save may still arrive.
+    """
+
+    revision: str | None
+    pages: tuple[str, ...] = ()
+
+    @property
+    def page(self) -> str:
+        """The id of the page; empty without one."""
+        return self.pages[0] if self.pages else ""
+
+    def may_replace(self, stored: Draft) -> bool:
+        """Return whether nobody else changed the stored draft."""
+        own = bool(stored.page) and stored.page in self.pages
+        return own or self.revision is None or self.revision == stored.revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,15 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.api.http.response import json_response
-from herding.errors import ConflictError, NotFoundError, UserError
+from herding.errors import ConflictError, DraftConflictError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt
-from herding.values import PromptInfo, PromptStats
+from herding.values import PromptInfo, PromptStats, SeenDraft
 
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
 _NEWER = ConflictError("The prompt is at version 4. Load it again and repeat your change.")
+_CHANGED = DraftConflictError("This draft was changed in another tab or on another device.")
 _DRAFT = "/api/v1/prompts/{key:path}/draft"
 _PROMPT = "/api/v1/prompts/{key:path}"
 
@@ -81,6 +82,9 @@ class SaveDraftRequest(RequestModel):
     parameters: dict[str, Any] = Field(default_factory=dict, description="sampling parameters, not checked yet")
     whole: str | None = Field(default=None, description="the whole prompt as YAML, instead of the other edits")
     base: StrictInt | None = Field(default=None, ge=0, description="the version of the edits; null: the newest")
+    revision: str | None = Field(
+        default=None, description="that of the draft that you change; 409 if it was changed since. null: replace any"
+    )
 
     def to_edits(self) -> Edits:
         """Return the edits as a value."""
@@ -139,6 +143,7 @@ class DraftResponse(ResponseModel):
     whole: str | None = Field(validation_alias=AliasPath("edits", "whole"))
     base: int
     updated_at: Instant
+    revision: str = Field(description="changes with every change of the draft")
 
 
 class DraftList(ResponseModel):
@@ -224,15 +229,15 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
             raise NotFoundError(f"You have no draft of '{key}'.", param="key")
         return json_response(DraftResponse.model_validate(draft))
 
-    @routes.put(_DRAFT, response_model=DraftResponse, responses=error_responses(_NO_PROMPT))
+    @routes.put(_DRAFT, response_model=DraftResponse, responses=error_responses(_NO_PROMPT, _CHANGED))
     async def save_draft(key: str, body: SaveDraftRequest, who: Caller) -> Response:
         """Replace your draft of a prompt. The editor can undo this.
 
         An edited `template` needs the right `edit`; a `whole` prompt, or a new key, needs the right `save`.
         """
-        return json_response(
-            DraftResponse.model_validate(await drafts.store(key, body.to_edits(), who, base=body.base))
-        )
+        seen = SeenDraft(body.revision) if body.revision is not None else None
+        draft = await drafts.store(key, body.to_edits(), who, base=body.base, seen=seen)
+        return json_response(DraftResponse.model_validate(draft))
 
     @routes.delete(_DRAFT, status_code=204, responses=error_responses())
     async def delete_draft(key: str, who: Caller) -> None:

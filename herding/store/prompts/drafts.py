@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
-from herding.errors import UserError
+from herding.errors import DraftConflictError, UserError
 from herding.store.prompts.tables import draft, draft_step
 from herding.store.prompts.versions import LAST_NUMBER
 from herding.store.rows import storable
 from herding.store.tables import upsert
-from herding.values import Draft, DraftStep
+from herding.values import Draft, DraftStep, SeenDraft
 
 STEP_MS = 10_000
 """A text that comes this long after the last step, or that stood this long, becomes a step."""
@@ -22,11 +22,14 @@ LARGE_CHANGE = 40
 MAX_STEPS = 200
 """Steps kept of one draft."""
 
+CHANGED = "This draft was changed in another tab or on another device."
 
-def save(connection: Connection, edited: Draft, known: str | None) -> None:
+
+def save(connection: Connection, edited: Draft, known: str | None, seen: SeenDraft | None = None) -> None:
     """Write a draft, and add steps for the text that it overwrites and for its own where they deserve one.
 
-    A text that is overwritten becomes a step if it stood for long, or if it is not the `known` one.
+    A text that is overwritten becomes a step if it stood for long, or if it is not the `known` one. Raises
+    DraftConflictError for a stored draft that differs from the `seen` one, and was saved by another page.
     """
     if edited.base > LAST_NUMBER:
         raise UserError(f"Prompt '{edited.key[:64]}' has no version {edited.base}.", param="base")
@@ -36,8 +39,10 @@ def save(connection: Connection, edited: Draft, known: str | None) -> None:
         "content": storable(edited.content),
         "base": edited.base,
         "updated_at": edited.updated_at,
+        "page": storable(edited.page),
     }
-    found = connection.execute(select(draft).where(*_of(draft, edited.principal, edited.key))).first()
+    found = find(connection, edited.principal, edited.key)
+    _refuse_changed(found, seen)
     last = _last_step(connection, edited)
     if found and found.content != row["content"] and (last is None or last.content != found.content):
         unknown = known is not None and found.content != storable(known)
@@ -53,8 +58,10 @@ def save(connection: Connection, edited: Draft, known: str | None) -> None:
     connection.execute(delete(draft_step).where(*_of(draft_step, edited.principal, edited.key), old))
 
 
-def discard(connection: Connection, principal: str, key: str) -> None:
-    """Delete a draft with its steps."""
+def discard(connection: Connection, principal: str, key: str, seen: SeenDraft | None = None) -> None:
+    """Delete a draft with its steps. Raises DraftConflictError as `save` does."""
+    if seen is not None:
+        _refuse_changed(find(connection, principal, key), seen)
     for table in (draft, draft_step):
         connection.execute(delete(table).where(*_of(table, principal, key)))
 
@@ -83,6 +90,11 @@ def editors(connection: Connection, key: str, *, since: int) -> tuple[str, ...]:
     """Return who changed a draft of a prompt at an instant (Unix milliseconds) or later, by name."""
     query = select(draft.c.principal).where(draft.c.key == storable(key), draft.c.updated_at >= since)
     return tuple(connection.execute(query.order_by(draft.c.principal)).scalars())
+
+
+def _refuse_changed(stored: Draft | None, seen: SeenDraft | None) -> None:
+    if stored is not None and seen is not None and not seen.may_replace(stored):
+        raise DraftConflictError(CHANGED)
 
 
 def _of(table: Table, principal: str, key: str) -> tuple[ColumnElement[bool], ...]:

@@ -20,6 +20,7 @@ from herding.values import (
     PromptConflict,
     PromptState,
     PromptVersion,
+    SeenDraft,
     Source,
 )
 
@@ -118,16 +119,27 @@ class PromptStore:
         return await self._reader.run(lambda c: labels.moves(c, key, label, limit=limit))
 
     async def save_draft(
-        self, principal: str, key: str, content: str, *, base: int, at: int, known: str | None = None
-    ) -> None:
+        self,
+        principal: str,
+        key: str,
+        content: str,
+        *,
+        base: int,
+        at: int,
+        known: str | None = None,
+        seen: SeenDraft | None = None,
+    ) -> Draft:
         """Save the draft of a principal, based on version `base` of a prompt (0 for a new one).
 
         Steps to go back to are added for the first text; for a text that comes 10 seconds after the last step, or is
         more than 40 characters longer or shorter; for one that stood for 10 seconds; and for one that is overwritten
         although it is not the `known` one. The latest 200 are kept.
+
+        Raises DraftConflictError if another page than those of `seen` changed the draft since.
         """
-        draft = Draft(principal, key, content, base, at)
-        await self._writer.call(lambda c: drafts.save(c, draft, known), locks=[_draft_lock(principal, key)])
+        draft = Draft(principal, key, content, base, at, seen.page if seen else "")
+        await self._writer.call(lambda c: drafts.save(c, draft, known, seen), locks=[_draft_lock(principal, key)])
+        return draft
 
     async def draft(self, principal: str, key: str) -> Draft | None:
         """Return the draft that a principal has of a prompt."""
@@ -141,9 +153,9 @@ class PromptStore:
         """Return the steps of a draft, oldest first; its text may be newer than the last."""
         return await self._reader.run(lambda c: drafts.steps(c, principal, key))
 
-    async def discard_draft(self, principal: str, key: str) -> None:
-        """Delete a draft with its steps, if there is one."""
-        await self._writer.call(lambda c: drafts.discard(c, principal, key), locks=[_draft_lock(principal, key)])
+    async def discard_draft(self, principal: str, key: str, *, seen: SeenDraft | None = None) -> None:
+        """Delete a draft with its steps, if there is one. Raises DraftConflictError as `save_draft` does."""
+        await self._writer.call(lambda c: drafts.discard(c, principal, key, seen), locks=[_draft_lock(principal, key)])
 
     async def editors(self, key: str, *, since: int) -> tuple[str, ...]:
         """Return who changed a draft of a prompt at an instant (Unix milliseconds) or later, by name."""

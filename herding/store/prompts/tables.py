@@ -116,6 +116,7 @@ class DraftRow(Base, table=True):
     base: int
     updated_at: int = Field(sa_type=BigInteger)
     content: str = Field(sa_type=Text)
+    page: str = Field(sa_column_kwargs={"server_default": ""})
 
 
 class DraftStepRow(Base, table=True):

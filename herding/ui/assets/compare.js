@@ -1,5 +1,6 @@
 // Compare: runs all columns over one connection, stops them, and keeps settings, inputs and differences up to date.
 
+import { PAGES } from "./draft_page.js";
 import { insertHtml, markWrong, notify, openTab, readEvents, sessionEnded, setAddress } from "./view.js";
 import { Stream } from "./stream.js";
 
@@ -74,6 +75,7 @@ class Comparison {
     const editing = (this.editing = new AbortController());
     const body = new FormData(this.form);
     body.set("changed", changed);
+    body.set("page", PAGES[0]);
     try {
       const response = await fetch("ui/compare/edit", { method: "POST", body, signal: editing.signal, cache: "no-store" });
       if (response.status === 401) return sessionEnded();

@@ -1,5 +1,6 @@
 // The form of the prompt engineer: stores what is typed as a draft, and edits the blocks of messages.
 
+import { PAGES, leavePage } from "./draft_page.js";
 import { addShortcuts } from "./shortcuts.js";
 import { insertHtml, markWrong, sessionEnded, sessionLives } from "./view.js";
 
@@ -58,6 +59,9 @@ class Editor {
     this.version = 0; // counts edits
     this.stored = 0; // the edit up to which the server has everything
     this.off = new AbortController();
+    for (const page of PAGES) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "page", value: page }));
+    }
     const on = (name, handler, target = form) => target.addEventListener(name, handler, { signal: this.off.signal });
     on("input", (event) => this.#input(event));
     on("change", (event) => event.target.matches("select, [type=checkbox]") && this.#input(event));
@@ -67,6 +71,7 @@ class Editor {
     on("htmx:confirm", (event) => this.#beforeRequest(event), document.body);
     on("htmx:afterRequest", () => this.form.removeAttribute("inert"), document.body);
     on("pagehide", () => this.#leave(), window);
+    on("beforeunload", (event) => document.getElementById("draft-conflict") && event.preventDefault(), window);
     for (const text of form.querySelectorAll("textarea")) this.#mark(text);
     this.#edit(this.#typedBefore());
   }
@@ -184,6 +189,7 @@ class Editor {
       document.getElementById("draft-state").textContent = `Draft not saved: ${why}`;
       return;
     }
+    if (!this.off.signal.aborted) this.form.elements.draft_revision.value = answer.revision;
     // A response to an older edit says nothing about what is on the page now.
     if (sent === this.version && !this.off.signal.aborted) this.#apply(answer);
     else if (answer.pieces) this.#piece("draft-state", answer.pieces["draft-state"]);
@@ -280,7 +286,9 @@ class Editor {
   }
 
   #leave() {
-    if (this.stored < this.version) navigator.sendBeacon("ui/engineer/edit", new FormData(this.form));
+    if (this.stored >= this.version) return;
+    leavePage();
+    navigator.sendBeacon("ui/engineer/edit", new FormData(this.form));
   }
 
   // Ask once for errors and marks of a form that has just been opened.

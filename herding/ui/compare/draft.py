@@ -16,7 +16,7 @@ from herding.ui.engineer.edited import editable, require_prompt, store, with_edi
 from herding.ui.engineer.form import full_text, is_edited, reference
 from herding.ui.engineer.form_data import to_text
 from herding.ui.kit.variables import initial_value
-from herding.values import Parameters, Principal, PromptInfo, Request
+from herding.values import Parameters, Principal, PromptInfo, Request, SeenDraft
 
 
 class OwnDrafts:
@@ -72,9 +72,18 @@ class OwnDrafts:
         return {}
 
     async def store_values(
-        self, key: str, variables: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any], who: Principal
+        self,
+        key: str,
+        variables: Mapping[str, Mapping[str, Any]],
+        values: Mapping[str, Any],
+        who: Principal,
+        *,
+        page: str = "",
     ) -> bool:
-        """Store typed inputs in the draft of a prompt; return False for users whose content is not stored."""
+        """Store typed inputs in the draft of a prompt; return False for users whose content is not stored.
+
+        page: the id of the open page, whose form in the Prompt engineer then finds its own draft.
+        """
         if who.opt_out:
             return False
         draft = await self._orchestrator.drafts.get(key, who)
@@ -84,7 +93,8 @@ class OwnDrafts:
         edits = replace(before, variables={**others, **typed})
         if edits != before:
             base = draft.base if draft else (await self._editable(key, who)).version
-            await self._orchestrator.drafts.store(key, edits, who, base=base, before=before)
+            seen = SeenDraft(None, (page,))
+            await self._orchestrator.drafts.store(key, edits, who, base=base, before=before, seen=seen)
         return True
 
     async def fill(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> None:

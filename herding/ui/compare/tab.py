@@ -171,7 +171,8 @@ class CompareTab(RunRoutes, View):
         stored = ""
         if changed != "shown" and board.past is None:  # a change of another field may have overtaken typed inputs
             values = {name: value for name, value in board.values.items() if name in board.variables}
-            if await self._drafts.store_values(board.prompt.key, board.variables, values, who):
+            page = call.text("page")
+            if await self._drafts.store_values(board.prompt.key, board.variables, values, who, page=page):
                 stored = board.prompt.key
         pieces: dict[str, Markup | None] = {"compare-input-line": el("span", input_line(board.variables, board.values))}
         pieces["compare-input-note"] = input_note(board)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.operations import SAVE
-from herding.errors import HerdingError, NotFoundError
+from herding.errors import DraftConflictError, HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits, to_full_edits
 from herding.studio.drafts import DraftStep
 from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, new_prompt
 from herding.ui.engineer.form_data import body_of, parse_data, read_apart, to_text
 from herding.ui.kit.variables import initial_value
-from herding.values import Principal, PromptInfo
+from herding.ui.kit.views import Call
+from herding.values import Principal, PromptInfo, SeenDraft
 from herding.yaml_files import YamlDocument
 
 NO_EDITS = Edits()
@@ -22,10 +23,19 @@ NO_EDITS = Edits()
 
 @dataclass(frozen=True, slots=True)
 class StoredDraft:
-    """The state of the user's draft: when it was stored (ms), None without one, or why it was not."""
+    """The state of the user's draft: when it was stored (ms), None without one, or why it was not.
+
+    revision: of the stored draft that the page knows; empty without one.
+    """
 
     saved_at: int | None = None
     error: HerdingError | None = None
+    revision: str = ""
+
+    @property
+    def conflict(self) -> bool:
+        """True if the draft was not stored because another page changed it."""
+        return isinstance(self.error, DraftConflictError)
 
 
 async def unsaved_keys(who: Principal, orchestrator: Orchestrator) -> list[str]:
@@ -62,14 +72,16 @@ async def open_draft(
     except HerdingError as error:
         return await with_edits(saved, NO_EDITS, who, orchestrator, model=model), StoredDraft(error=error)
     if draft is None or draft.edits.empty:
-        return await with_edits(saved, NO_EDITS, who, orchestrator, model=model), StoredDraft()
+        revision = draft.revision if draft else ""
+        return await with_edits(saved, NO_EDITS, who, orchestrator, model=model), StoredDraft(revision=revision)
     if draft.edits.changes_prompt and draft.base not in (saved.version, 0):
         try:
             older = await orchestrator.prompts.get(f"{saved.key}@{draft.base}", who)
             saved = replace(older, text=older.text if older.version == older.newest else None)
         except NotFoundError:
             pass
-    return await with_edits(saved, draft.edits, who, orchestrator, model=model), StoredDraft(draft.updated_at)
+    state = StoredDraft(draft.updated_at, revision=draft.revision)
+    return await with_edits(saved, draft.edits, who, orchestrator, model=model), state
 
 
 async def with_edits(
@@ -122,10 +134,21 @@ def _edited_text(saved: PromptInfo, edits: Edits) -> tuple[str, Mapping[str, Any
     return text, parse_data(key, text)
 
 
+def seen_by(call: Call) -> SeenDraft | None:
+    """Return what the page that asks knows of the draft; None for a page that does not tell."""
+    pages = tuple(page for page in call.texts("page") if page)
+    return SeenDraft(call.text("draft_revision"), pages) if pages else None
+
+
 async def store(
-    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator, *, before: Edits | None = None
+    edited: EditedPrompt,
+    who: Principal,
+    orchestrator: Orchestrator,
+    *,
+    before: Edits | None = None,
+    seen: SeenDraft | None = None,
 ) -> StoredDraft:
-    """Store the edits as the user's draft if they changed.
+    """Store the edits as the user's draft if they changed, unless another page changed it since it was `seen`.
 
     before: the edits that these replace while somebody types; None makes the draft so far a step to go back to.
     """
@@ -135,22 +158,30 @@ async def store(
         known = await orchestrator.drafts.get(edited.key, who)
         stored = NO_EDITS if known is None else known.edits
         if edited.edits == stored:
-            return StoredDraft(None if known is None or known.edits.empty else known.updated_at)
-        made = await orchestrator.drafts.store(edited.key, edited.edits, who, base=edited.base, before=before)
+            saved_at = None if known is None or known.edits.empty else known.updated_at
+            return StoredDraft(saved_at, revision=known.revision if known else "")
+        made = await orchestrator.drafts.store(
+            edited.key, edited.edits, who, base=edited.base, before=before, seen=seen
+        )
     except HerdingError as error:
-        return StoredDraft(error=error)
-    return StoredDraft(None if edited.edits.empty else made.updated_at)
+        return StoredDraft(error=error, revision=(seen.revision or "") if seen else "")
+    return StoredDraft(None if edited.edits.empty else made.updated_at, revision=made.revision)
 
 
-async def typed(edited: EditedPrompt, who: Principal, orchestrator: Orchestrator) -> StoredDraft:
-    """Store edits that were typed: many of them are one step."""
+async def typed(
+    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator, seen: SeenDraft | None
+) -> StoredDraft:
+    """Store edits that were typed: many of them are one step. What another page stored is always a step."""
     if who.opt_out:
         return StoredDraft()
     try:
         known = await orchestrator.drafts.get(edited.key, who)
     except HerdingError as error:
-        return StoredDraft(error=error)
-    return await store(edited, who, orchestrator, before=NO_EDITS if known is None else known.edits)
+        return StoredDraft(error=error, revision=(seen.revision or "") if seen else "")
+    before = NO_EDITS if known is None else known.edits
+    if known and seen and known.page != seen.page and known.revision != seen.revision:
+        return await store(edited, who, orchestrator, seen=seen)
+    return await store(edited, who, orchestrator, before=before, seen=seen)
 
 
 def step_before(steps: tuple[DraftStep, ...], shown: int, edits: Edits) -> DraftStep | None:

@@ -80,6 +80,7 @@ def form(shown: Shown, who: Principal, *, run: Markup, result: Markup | None = N
 def _hidden(shown: Shown) -> list[Markup]:
     edited = shown.edited
     fields = {"key": edited.key, "base_version": str(edited.base), "way": edited.way, "undo_step": str(shown.undo_step)}
+    fields["draft_revision"] = shown.draft.revision
     hidden = [hidden_field(name, value) for name, value in fields.items()]
     return [*hidden, *(hidden_field("redo", step) for step in shown.redo)]
 

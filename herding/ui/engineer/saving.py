@@ -22,6 +22,7 @@ from herding.values import Principal, PromptVersion
 
 DISCARD = "Discard this draft and its undo history? This can't be undone."
 DELETE = "Delete this prompt and its file? Its versions are kept; save it again to restore it."
+CHOOSE = "Choose a draft first: load the other one, or keep this one."
 FILE_NOTES = {
     "unwritable": "Saved in the database only: its file is read-only.",
     "shared": "Saved in the database only: its file holds several prompts.",
@@ -75,6 +76,8 @@ def can_save(edited: EditedPrompt) -> bool:
 
 def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Markup:
     """Return the time when the draft was stored, or why it was not."""
+    if draft.conflict:
+        return _draft_conflict()
     if draft.error is not None:
         return el("p", chip("Draft not saved", "bad"), " ", draft.error.message, cls="wrong", role="alert")
     if EDIT not in who.rights:
@@ -87,6 +90,22 @@ def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Mark
             [_saved_at(edited, draft), el("p", "Your role can't save versions. Runs use this draft.", cls="muted")]
         )
     return _saved_at(edited, draft)
+
+
+def _draft_conflict() -> Markup:
+    """Return what happened to a draft that two pages changed, and the choice between both."""
+    text = "This draft was changed in another tab or on another device. Your changes here are not saved."
+    return el(
+        "div",
+        el("p", chip("Draft not saved", "bad"), " ", text, cls="wrong", role="alert"),
+        el(
+            "div",
+            button("Load the other draft", id="draft-load", title="Undo brings this one back", **action("load")),
+            button("Keep this draft", id="draft-keep", title="Undo brings the other one back", **action("keep")),
+            cls="answers",
+        ),
+        id="draft-conflict",
+    )
 
 
 def _saved_at(edited: EditedPrompt, draft: StoredDraft) -> Markup:

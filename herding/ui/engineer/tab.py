@@ -19,7 +19,7 @@ from herding.prompts.edits import Edits
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer import layout, models
 from herding.ui.engineer.branches import Branches
-from herding.ui.engineer.edited import editable, store, typed, unsaved_keys, with_edits
+from herding.ui.engineer.edited import editable, seen_by, store, typed, unsaved_keys, with_edits
 from herding.ui.engineer.form import EditedPrompt, read_form
 from herding.ui.engineer.form_data import declared, used_names
 from herding.ui.engineer.layout import Shown
@@ -86,10 +86,11 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         """Store what was typed, and return the pieces of the form that follow from it as JSON."""
         who = call.principal
         edited = await read_form(call, self._orchestrator)
-        draft = await typed(edited, who, self._orchestrator)
+        draft = await typed(edited, who, self._orchestrator, seen_by(call))
         shown = await self.shown(edited, who, draft)
         pieces = {name: str(html) for name, html in layout.pieces_of(shown, who).items()}
         answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown)}
+        answer["revision"] = draft.revision
         answer["enable"] = {"save-version": can_save(edited)}
         answer |= _variable_changes(call, edited, who)
         if call.text("targets_shown") != models.targets_key(edited.prompt):

@@ -93,6 +93,7 @@ class Form:
         for name, value in typed.items():
             self[name.replace("__", ".")] = value
         self.answer = json.loads((await self._post("edit")).html)
+        self["draft_revision"] = self.answer["revision"]
         for name, card in self.answer["added"].items():
             parser = FieldReader()
             parser.feed(card)

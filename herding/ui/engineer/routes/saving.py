@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from markupsafe import Markup
 
 from herding.access.operations import PUBLISH, SAVE
 from herding.errors import HerdingError, NotFoundError, VersionConflictError
 from herding.studio.drafts import DisplayedEdits
 from herding.ui.engineer import saving
-from herding.ui.engineer.edited import StoredDraft, editable, store, typed, with_edits
+from herding.ui.engineer.edited import StoredDraft, editable, seen_by, store, typed, with_edits
 from herding.ui.engineer.editor import Editor, about_of
 from herding.ui.engineer.errors import find_errors
 from herding.ui.engineer.form import EditedPrompt, read_form
@@ -25,7 +27,10 @@ class SaveRoutes(Editor):
         """Save the edited prompt as a version, on top of the version `over` after a conflict."""
         who = call.principal
         edited = await read_form(call, self._orchestrator)
-        draft = await typed(edited, who, self._orchestrator)
+        seen = seen_by(call)
+        draft = await typed(edited, who, self._orchestrator, seen)
+        if draft.conflict:
+            return Reply(self.form_of(await self.shown(edited, who, draft), who, saving.not_saved(saving.CHOOSE)))
         if edited.error is not None and edited.edits.changes_prompt:
             _, problem = await find_errors(edited)
             text = problem if problem else "Fix the marked field first."
@@ -38,6 +43,7 @@ class SaveRoutes(Editor):
                 message=call.text("note").strip(),
                 over=call.whole("over") or None,
                 inputs=call.text("inputs") == "on",
+                page=seen.page if seen else "",
             )
         except VersionConflictError as error:
             result = await self._conflict(edited, error, who)
@@ -74,9 +80,13 @@ class SaveRoutes(Editor):
         who = call.principal
         edited = await read_form(call, self._orchestrator)
         newest = await self._orchestrator.prompts.get(f"{edited.key}@newest", who)
-        await typed(edited, who, self._orchestrator)
+        seen = seen_by(call)
+        draft = await typed(edited, who, self._orchestrator, seen)
+        if draft.conflict:
+            return Reply(self.form_of(await self.shown(edited, who, draft), who))
         made = await with_edits(newest, edited.edits.inputs, who, self._orchestrator, model=edited.model)
-        draft = await store(made, who, self._orchestrator)
+        seen = replace(seen, revision=draft.revision) if seen else None
+        draft = await store(made, who, self._orchestrator, seen=seen)
         shown = await self.shown(made, who, draft, redo=[edited.edits.dump()])
         return Reply(self.form_of(shown, who), events={"engineer-about": str(about_of(made))})
 
