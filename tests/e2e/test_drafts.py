@@ -235,6 +235,62 @@ def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, 
     assert "mine {{text}}" in file
 
 
+CONFLICT = "#draft-conflict"
+
+
+def test_two_tabs_do_not_overwrite_each_other(writing: RunningApp, say: str, chromium: Browser) -> None:
+    one = visit(chromium, writing.url)
+    two = one.context.new_page()
+    for page in (one, two):
+        open_prompt(page, writing.url, say)
+    put(two, "two {{text}}", say)
+    one.locator(FIRST).fill("one {{text}}")
+    expect(one.locator(CONFLICT)).to_contain_text("This draft was changed in another tab")
+    one.locator(FIRST).press_sequentially(" more")
+    expect(one.locator("#engineer-form[data-unsaved]")).to_have_count(0)
+    assert text(one).endswith(" more")
+    assert "two {{text}}" in kept(one, say, "template")
+    one.locator("#draft-load").click()
+    expect(one.locator(FIRST)).to_have_value("two {{text}}")
+    expect(one.locator(CONFLICT)).to_have_count(0)
+    put(one, "one again {{text}}", say)
+    two.locator(FIRST).fill("two again {{text}}")
+    expect(two.locator(CONFLICT)).to_be_visible()
+    two.locator("#draft-keep").click()
+    expect(two.locator(CONFLICT)).to_have_count(0)
+    assert "two again {{text}}" in kept(two, say, "template")
+    two.locator("#draft-undo").click()
+    expect(two.locator(FIRST)).to_have_value("one again {{text}}")
+    one.context.close()
+
+
+def test_one_tab_never_conflicts_with_itself(writing: RunningApp, say: str, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_prompt(page, writing.url, say)
+    page.on("response", lambda found: answers.append(found.text()) if found.url.endswith("/edit") else None)
+    answers: list[str] = []
+    for number in range(3):  # left while the last letters are on their way
+        page.locator(FIRST).press_sequentially(f"{number} fast and faster ", delay=5)
+        page.reload()
+        expect(page.locator("#run")).to_be_enabled(timeout=LONG)
+        put(page, f"after reload {number} {{{{text}}}}", say)
+        page.goto("about:blank")
+        page.go_back()
+        expect(page.locator(FIRST)).to_be_visible(timeout=LONG)
+        put(page, f"and back {number} {{{{text}}}}", say)
+    page.locator("#run").click()
+    put(page, "while it runs {{text}}", say)
+    writing.kill()
+    page.locator(FIRST).press_sequentially(" and killed")
+    writing.start()
+    until(page, lambda: "and killed" in kept(page, say, "template"))
+    page.locator("#save-version").click()
+    expect(page.locator("#save-note")).to_contain_text("Saved v2")
+    put(page, "after the save {{text}}", say)
+    assert not [answer for answer in answers if "draft-conflict" in answer]
+    page.context.close()
+
+
 def test_a_new_prompt_as_yaml(writing: RunningApp, say: str, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
     bench = Workbench(page, writing.url).open(say)

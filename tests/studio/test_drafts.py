@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from herding.access.operations import PROMPTS, SAVE
-from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
+from herding.errors import AccessError, DraftConflictError, NotFoundError, StoreError, UserError, VersionConflictError
 from herding.prompts.edits import MAX_CHARS, Edits
 from herding.studio.drafts import ACTIVE_MS, DisplayedEdits, Drafts
-from herding.values import Principal, Request
+from herding.values import Principal, Request, SeenDraft
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, outcome_of, text_of
 from tests.support.nodes import echo
 from tests.support.people import principal
@@ -396,3 +396,36 @@ async def test_a_draft_that_takes_the_place_of_an_unknown_one_leaves_it_as_a_ste
     await drafts.store("worded", Edits({"text": "y"}), ADA)
     steps = [step.edits.variables["text"] for step in await drafts.steps("worded", ADA)]
     assert steps == ["a", "abc", "x"]
+
+
+async def test_a_page_does_not_overwrite_what_another_page_stored(drafts: Drafts) -> None:
+    one, two = SeenDraft("", ("one",)), SeenDraft("", ("two",))
+    first = await drafts.store("say", Edits({"text": "a"}), ADMIN, seen=one)
+    with pytest.raises(DraftConflictError, match="another tab"):
+        await drafts.store("say", Edits({"text": "b"}), ADMIN, seen=two)
+    with pytest.raises(DraftConflictError):
+        await drafts.discard("say", ADMIN, seen=two)
+    assert await drafts.get("say", ADMIN) == first
+    await drafts.store("say", Edits({"text": "b"}), ADMIN, seen=replace(two, revision=first.revision))
+    with pytest.raises(DraftConflictError):
+        await drafts.store("say", Edits({"text": "c"}), ADMIN, seen=one)
+    await drafts.store("say", Edits({"text": "c"}), ADMIN, seen=replace(one, revision=None))
+    assert [step.edits.variables["text"] for step in await drafts.steps("say", ADMIN)] == ["a", "b"]
+
+
+async def test_a_page_overwrites_its_own_saves_whose_answers_were_lost(drafts: Drafts) -> None:
+    page = SeenDraft("", ("one",))
+    for text in ("a", "b", "c"):
+        await drafts.store("say", Edits({"text": text}), ADMIN, seen=page, before=Edits())
+    after = SeenDraft("", ("next", "one"))
+    await drafts.store("say", Edits({"text": "d"}), ADMIN, seen=after)
+    await drafts.save("say", ADMIN, message="leaves the inputs", inputs=True, page="next")
+    await drafts.store("say", Edits({"text": "e"}), ADMIN, seen=page)  # nothing is overwritten
+
+
+async def test_the_inputs_that_a_save_leaves_are_of_its_page(drafts: Drafts) -> None:
+    page = SeenDraft("", ("one",))
+    await drafts.store("say", Edits({"text": "a"}, template=MINE), ADMIN, seen=page)
+    await drafts.save("say", ADMIN, page="one")
+    made = await drafts.store("say", Edits({"text": "b"}), ADMIN, seen=page)
+    assert await drafts.get("say", ADMIN) == made

@@ -23,6 +23,7 @@ async def test_a_draft_is_put_read_and_taken_away(api: httpx.AsyncClient) -> Non
     assert made.status_code == 200
     kept = made.json()
     assert kept.pop("updated_at").endswith("+00:00")
+    assert kept.pop("revision")
     assert kept == NOTHING | {"key": "say", "template": MINE, "parameters": {"stop": ["END"]}, "base": 1}
     assert (await api.get(PLACE)).json() == made.json()
     assert (await api.get("/api/v1/drafts")).json() == {"drafts": [made.json()]}
@@ -62,3 +63,13 @@ async def test_a_visitor_is_known_again_and_keeps_inputs_only(http: httpx.AsyncC
 async def test_a_draft_that_is_none_is_refused(api: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await api.put(PLACE, json=body)).status_code in (400, 422)
     assert (await api.get(PLACE)).status_code == 404
+
+
+async def test_a_draft_that_changed_since_is_not_replaced(api: httpx.AsyncClient) -> None:
+    first = (await api.put(PLACE, json={"variables": {"text": "a"}})).json()["revision"]
+    second = await api.put(PLACE, json={"variables": {"text": "b"}, "revision": first})
+    assert second.status_code == 200
+    refused = await api.put(PLACE, json={"variables": {"text": "c"}, "revision": first})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (409, "draft_conflict")
+    assert (await api.get(PLACE)).json() == second.json()
+    assert (await api.put(PLACE, json={"variables": {"text": "c"}})).status_code == 200
