@@ -326,9 +326,10 @@ class ShuttingDownError(HerdingError):
 
     type = "shutting_down"
 
-    def __init__(self, message: str = "", *, retry_after: float = 5.0) -> None:
+    retry_after = 5.0
+
+    def __init__(self, message: str = "") -> None:
         super().__init__(message or "The server is shutting down. Send the request again in a few seconds.")
-        self.retry_after = retry_after
 
 
 class StoreError(HerdingError):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.support.ports import free_port
 
@@ -89,3 +90,22 @@ def test_the_driver_of_postgresql_has_one_version() -> None:
     }
     (versions,) = {tuple(found) for found in pins.values()}
     assert len(versions) == 1
+
+
+def test_a_space_builds_the_image_and_finds_its_port() -> None:
+    space = yaml.safe_load((ROOT / "README.md").read_text().split("---")[1])
+    assert space["sdk"] == "docker"  # the Gradio SDK adds gradio[mcp], which excludes our version of mcp
+    exposed = re.search(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert exposed
+    assert space["app_port"] == int(exposed[1])
+
+
+def test_the_user_of_the_image_can_write_in_the_home_directory_of_compose() -> None:
+    (spec,) = [
+        mount
+        for mount in yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["herding"]["tmpfs"]
+        if mount.startswith("/home")
+    ]
+    user = re.search(r"^RUN useradd .*--uid (\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user
+    assert f"uid={user[1]}" in spec.partition(":")[2].split(",")

@@ -53,6 +53,6 @@ class AddressThrottle:
 class LoginThrottle(AddressThrottle):
     """Counts invalid tokens."""
 
-    def __init__(self, clock: Callable[[], float], *, per_address: int = PER_ADDRESS, total: int = TOTAL) -> None:
+    def __init__(self, clock: Callable[[], float], *, per_address: int = PER_ADDRESS) -> None:
         message = "Too many invalid tokens. Wait a minute and try again."
-        super().__init__(clock, message, per_address=per_address, total=total)
+        super().__init__(clock, message, per_address=per_address, total=TOTAL)

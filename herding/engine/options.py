@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -55,12 +54,12 @@ class Options:
     exit_with_parent: bool = False
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> Options:
+def parse_options() -> Options:
     """Parse the command line; an error in it exits with code 2 and a message on stderr."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_args()
     models = [SPECIALIST] if given.model is None else [model for model in given.model if model]
     offered = {source.id: source for source in [*given.added, *given.offer]}
-    sources = [_known_or_parsed(model, offered) for model in models]
+    sources = [offered.get(model) or parse_source(model) for model in models]
     return Options(
         host=given.host,
         port=given.port,
@@ -121,10 +120,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _KEEP_ALIVE = "time without requests after which a model that was loaded on demand is unloaded; 0 for never"
-
-
-def _known_or_parsed(model: str, offered: dict[str, ModelSource]) -> ModelSource:
-    return offered.get(model) or parse_source(model)
 
 
 def _source(text: str) -> ModelSource:

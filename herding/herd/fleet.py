@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from random import Random
 
@@ -100,30 +101,20 @@ class Fleet(Mapping[str, Node]):
         until, reason = self.load_failures.get((name, model), (0.0, ""))
         return reason if until > self.clock() else None
 
-    async def drain(self, name: str, *, seconds: float = DRAIN_SECONDS) -> bool:
-        """Stop new requests to a node and wait for running ones; return False if they take longer than `seconds`."""
-        if name not in self._nodes:
-            return True
-        self.slots.drain(name)
-        try:
-            async with asyncio.timeout(seconds):
-                await self.slots.wait_idle(name)
-        except TimeoutError:
-            return False
-        return True
-
-    def resume(self, name: str) -> None:
-        """Allow new requests to a node again."""
+    async def _drain(self, name: str) -> None:
+        """Stop new requests to a node and wait for running ones, but not too long."""
         if name in self._nodes:
-            self.slots.drain(name, draining=False)
-            self.changed.notify()
+            self.slots.drain(name)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.slots.wait_idle(name)
 
-    async def replace(self, node: Node, *, seconds: float = DRAIN_SECONDS) -> None:
+    async def replace(self, node: Node) -> None:
         """Drain the node with the same name and replace it by a started node.
 
-        New requests wait for the replacement. Requests that run longer than `seconds` on the old node are cut off.
+        New requests wait for the replacement. Requests that run on the old node after `DRAIN_SECONDS` are cut off.
         """
-        await self.drain(node.name, seconds=seconds)
+        await self._drain(node.name)
         old = self._nodes.get(node.name)
         self._enter(node)
         self.events.record(node.name, "changed", f"kind {node.kind}")
@@ -131,9 +122,9 @@ class Fleet(Mapping[str, Node]):
         if old is not None:
             await old.close()
 
-    async def remove(self, name: str, *, seconds: float = DRAIN_SECONDS) -> None:
-        """Drain, remove and close a node; requests that run longer than `seconds` are cut off."""
-        await self.drain(name, seconds=seconds)
+    async def remove(self, name: str) -> None:
+        """Drain, remove and close a node; requests that run longer than `DRAIN_SECONDS` are cut off."""
+        await self._drain(name)
         node = self._nodes.pop(name, None)
         if node is not None:
             self.slots.remove(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, AuthorizationContext
@@ -38,7 +39,23 @@ class SessionManager(StreamableHTTPSessionManager):
         await self.handle_request({**scope, "user": AuthenticatedUser(token)}, receive, send)
 
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
-        """Return the transport of a new session; None at a bound, which the SDK answers with status 503."""
-        if sum(owner == requestor for owner in self._session_owners.values()) >= MAX_SESSIONS_EACH:
+        """Return the transport of a new session; None at a bound, which the SDK answers with status 503.
+
+        At the bound of an owner, the session of theirs that was idle longest ends: clients that reconnect rarely end
+        their old ones. One with a request in flight, or with an open stream, stays.
+        """
+        owned = [session for session, owner in self._session_owners.items() if owner == requestor]
+        if len(owned) >= MAX_SESSIONS_EACH and not self._end_idle_session(owned):
             return None
         return super()._admit_session(requestor)
+
+    def _end_idle_session(self, sessions: list[str]) -> bool:
+        """End the session that was idle longest; return False if none is idle."""
+        scopes = {session: self._server_instances[session].idle_scope for session in sessions}
+        idle = {session: scope for session, scope in scopes.items() if scope and scope.deadline < math.inf}
+        if not idle:
+            return False
+        longest = min(idle, key=lambda session: idle[session].deadline)
+        del self._server_instances[longest], self._session_owners[longest]
+        idle[longest].cancel()
+        return True

@@ -66,9 +66,9 @@ class Slots:
         """Forget a node. A new node of the same name starts without running requests."""
         self._nodes.pop(node, None)
 
-    def drain(self, node: str, *, draining: bool = True) -> None:
-        """Stop or resume new requests of a node; running ones go on."""
-        self._nodes[node].draining = draining
+    def drain(self, node: str) -> None:
+        """Stop new requests of a node; running ones go on."""
+        self._nodes[node].draining = True
 
     def has_free(self, node: str) -> bool:
         """Return whether `acquire` would return a slot."""

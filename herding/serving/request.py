@@ -20,7 +20,6 @@ from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.serving.chain_plan import ChainPlan, PlannedCall
 from herding.serving.filters import ResponseFilters
-from herding.serving.opt_out import without_texts
 from herding.serving.response import ResponseRecord
 from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds, Used
 from herding.values import (
@@ -377,7 +376,7 @@ class RequestRun:
 
     def stored(self, outcome: Outcome) -> Outcome:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
-        return without_texts(outcome) if self._drops_texts else outcome
+        return outcome.without_texts() if self._drops_texts else outcome
 
     def _used(self) -> Used:
         """Return what the request has used; nothing where no node was called.

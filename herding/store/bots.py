@@ -14,6 +14,9 @@ from herding.store.tables import bot_message, bot_position, insert_into, lease_e
 from herding.store.writer import Writer
 from herding.values import BotMessage, MessageState
 
+BATCH = 20
+"""The most messages that are taken over at once."""
+
 
 class BotStore:
     """The part of the store that keeps what bots accepted. What is written is durable when a method returns."""
@@ -49,9 +52,9 @@ class BotStore:
         if message_ids:
             await self._writer.call(lambda c: c.execute(change).rowcount)
 
-    async def take_messages(self, *, now: int, until: int, limit: int = 20) -> tuple[BotMessage, ...]:
+    async def take_messages(self, *, now: int, until: int) -> tuple[BotMessage, ...]:
         """Take over incomplete messages whose lease has ended, oldest first, and hold them until an instant."""
-        return await self._writer.call(lambda c: _take(c, now=now, until=until, limit=limit))
+        return await self._writer.call(lambda c: _take(c, now=now, until=until))
 
     async def bot_message(self, message_id: str) -> BotMessage | None:
         """Return a message."""
@@ -87,10 +90,10 @@ def _insert(connection: Connection, row: dict[str, Any]) -> int:
     return connection.execute(statement.returning(bot_message.c.id), row).first() is not None
 
 
-def _take(connection: Connection, *, now: int, until: int, limit: int) -> tuple[BotMessage, ...]:
+def _take(connection: Connection, *, now: int, until: int) -> tuple[BotMessage, ...]:
     columns = bot_message.c
     free = columns.state != "done", lease_ended(columns.leased_until, now)
-    query = select(bot_message).where(*free).order_by(columns.received_at, columns.id).limit(limit)
+    query = select(bot_message).where(*free).order_by(columns.received_at, columns.id).limit(BATCH)
     taken = []
     for row in connection.execute(query).all():
         change = update(bot_message).where(columns.id == row.id, *free).values(leased_until=until)

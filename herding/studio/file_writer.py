@@ -55,7 +55,7 @@ class SyncState:
 
 
 class FileWriter:
-    """Writes prompt files, and remembers those that it could not write. `monotonic` is in seconds."""
+    """Writes prompt files, and remembers those that it could not write."""
 
     def __init__(
         self,
@@ -65,14 +65,12 @@ class FileWriter:
         version_cache: VersionCache,
         clock: Callable[[], int],
         state: SyncState,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._library = library
         self._store = store
         self._version_cache = version_cache
         self._clock = clock
         self._state = state
-        self._monotonic = monotonic
         self._failed: dict[str, _FailedWrite] = {}
 
     async def write(
@@ -135,13 +133,13 @@ class FileWriter:
         state, failed = self._state.get(key), self._failed.get(key)
         if state.conflict:
             return "conflict"
-        if failed and not again and failed.number == state.newest and self._monotonic() - failed.at < RETRY_SECONDS:
+        if failed and not again and failed.number == state.newest and time.monotonic() - failed.at < RETRY_SECONDS:
             return failed.status
         loaded = self._library.snapshot.prompts.get(key)
         return self._fail(key, state, "shared") if loaded and loaded.shared else None
 
     def _fail(self, key: str, state: PromptState, status: FileStatus) -> FileStatus:
-        self._failed[key] = _FailedWrite(state.newest, self._monotonic(), status)
+        self._failed[key] = _FailedWrite(state.newest, time.monotonic(), status)
         return status
 
 

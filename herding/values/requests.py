@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from uuid6 import uuid7
@@ -30,7 +30,7 @@ CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
 
 
 def new_id() -> str:
-    """Return a request id of 32 hexadecimal digits; within a process, ids sort in the order of their creation."""
+    """Return an id of 32 hexadecimal digits; within a process, ids sort in the order of their creation."""
     return uuid7().hex
 
 
@@ -251,6 +251,30 @@ class Outcome:
         if self.finish_reason == "content_filter":
             return "The content filter of the node removed the response."
         return None if self.choices and self.choices[0].fields else "The response is empty."
+
+    def without_texts(self) -> Outcome:
+        """Return the outcome with counts and times only, as it is stored for a caller who opted out of stored content.
+
+        Errors may repeat what was sent; stop strings, and the name of a model that no node took, are texts as well.
+        """
+        more = {name: value for name, value in self.parameters.more.items() if isinstance(value, bool | int | float)}
+        return replace(
+            self,
+            session_id=None,
+            model=self.model if self.node else None,
+            variables={},
+            parameters=replace(self.parameters, stop=(), more=more),
+            input="",
+            answer="",
+            choices=(),
+            extra={},
+            references=None,
+            steps=self.steps and tuple(replace(step, error=None) for step in self.steps),
+            filters=tuple(replace(result, reason=None) for result in self.filters),
+            checks=replace(self.checks, reason=None),
+            attempts=tuple(replace(attempt, error=None) for attempt in self.attempts),
+            error=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

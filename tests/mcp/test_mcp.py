@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -195,7 +196,7 @@ async def test_pages_of_other_origins_and_other_content_types_are_refused(url: s
         assert own.status_code == 200
 
 
-async def test_a_session_is_its_owners_alone_and_each_has_a_bound(place: Place, url: str) -> None:
+async def test_a_session_is_its_owners_alone(place: Place, url: str) -> None:
     async with httpx.AsyncClient(headers=RPC) as http:
         tokens = {name: {"authorization": f"Bearer {await token_of(place, 'user', name)}"} for name in ("ada", "bob")}
         opened = await http.post(url, json=INITIALIZE, headers=tokens["ada"])
@@ -204,11 +205,34 @@ async def test_a_session_is_its_owners_alone_and_each_has_a_bound(place: Place, 
         assert (await http.post(url, json=listing, headers=tokens["ada"] | session)).status_code == 200
         assert (await http.post(url, json=listing, headers=tokens["bob"] | session)).status_code == 404
         assert (await http.post(url, json=listing, headers=session)).status_code == 404
-        statuses = [
-            (await http.post(url, json=INITIALIZE, headers=tokens["ada"])).status_code for _ in range(MAX_SESSIONS_EACH)
-        ]
-        assert statuses == [200] * (MAX_SESSIONS_EACH - 1) + [503]
-        assert (await http.post(url, json=INITIALIZE, headers=tokens["bob"])).status_code == 200
+
+
+async def test_a_client_that_reconnects_ends_its_own_idle_sessions_only(place: Place, url: str) -> None:
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+    async with httpx.AsyncClient(headers=RPC) as http, AsyncExitStack() as streams:
+        ada, bob = [{"authorization": f"Bearer {await token_of(place, 'user', name)}"} for name in ("ada", "bob")]
+
+        async def opened(who: dict[str, str]) -> dict[str, str]:
+            response = (await http.post(url, json=INITIALIZE, headers=who)).raise_for_status()
+            return who | {"mcp-session-id": response.headers["mcp-session-id"]}
+
+        async def status(session: dict[str, str]) -> int:
+            return (await http.post(url, json=listing, headers=session)).status_code
+
+        other = await opened(bob)
+        sessions = [await opened(ada) for _ in range(MAX_SESSIONS_EACH)]
+        listening = await streams.enter_async_context(http.stream("GET", url, headers=sessions[0]))
+        assert listening.status_code == 200
+        assert await status(sessions[1]) == 200  # now the third was idle longest
+        newest = await opened(ada)
+        assert [await status(session) for session in sessions[:4]] == [200, 200, 404, 200]
+        assert await status(newest) == await status(other) == 200
+
+        for session in (*sessions[1:2], *sessions[3:], newest):
+            await streams.enter_async_context(http.stream("GET", url, headers=session))
+        refused = await http.post(url, json=INITIALIZE, headers=ada)
+        assert (refused.status_code, refused.json()["error"]["message"]) == (503, "Too many open sessions")
+        assert await status(other) == 200
 
 
 @MODES

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -48,8 +48,8 @@ class Connections:
     that opens many of them cannot lock out others, nor itself. A connection whose request is served is never closed.
     """
 
-    def __init__(self, limits: ConnectionLimits, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.limits, self._monotonic = limits, monotonic
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
         self._all: dict[GuardedProtocol, None] = {}
         self._by_address: dict[str, dict[GuardedProtocol, None]] = {}
         self._logged: dict[str, tuple[float, int]] = {}
@@ -83,7 +83,7 @@ class Connections:
 
     def note(self, reason: str, address: str) -> None:
         """Log why a connection is closed, at most one line per reason and interval."""
-        now = self._monotonic()
+        now = time.monotonic()
         last, more = self._logged.get(reason, (-LOG_SECONDS, 0))
         if now - last < LOG_SECONDS:
             self._logged[reason] = (last, more + 1)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import BeforeValidator
 
-from herding.api.http.period import From, To, read_period
+from herding.errors import UserError
 from herding.values import HistoryFilter, Kind, Status
 
 EMPTY_TO_NONE = BeforeValidator(lambda value: None if value == "" else value)
 """Reads an empty value as if the parameter were not given."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 async def request_filter(
@@ -27,11 +31,21 @@ async def request_filter(
         EMPTY_TO_NONE,
     ] = None,
     status: Annotated[Status | None, EMPTY_TO_NONE] = None,
-    begin: From = None,
-    end: To = None,
+    begin: Annotated[
+        str | None, Query(alias="from", max_length=40, description="ISO 8601: a day, or a time; UTC without an offset")
+    ] = None,
+    end: Annotated[
+        str | None,
+        Query(alias="to", max_length=40, description="ISO 8601: the last day, or a time just after the period"),
+    ] = None,
 ) -> HistoryFilter:
-    """Return the filter of the parameters; an empty value matches all."""
-    since, until = read_period(begin, end)
+    """Return the filter of the parameters; an empty value matches all.
+
+    Raises UserError for a bound of the period that is no time, and for an end that is not after the begin.
+    """
+    since, until = _read_time(begin, "from", last=False), _read_time(end, "to", last=True)
+    if since is not None and until is not None and until <= since:
+        raise UserError("'to' must be after 'from'.", param="to")
     return HistoryFilter(
         principal=user or None,
         prompt=prompt or None,
@@ -46,3 +60,20 @@ async def request_filter(
 
 
 RequestFilter = Annotated[HistoryFilter, Depends(request_filter)]
+
+
+def _read_time(text: str | None, name: str, *, last: bool) -> int | None:
+    """Return a time in Unix milliseconds: of a day its beginning, of the `last` one its end."""
+    if not text:
+        return None
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text) + timedelta(days=last)
+            found = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        else:
+            found = datetime.fromisoformat(re.sub(r" (\d{2}:\d{2})$", r"+\1", text))  # an unescaped + is a space
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return round(found.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        message = f"'{name}' must be a day such as 2026-11-30, or a time such as 2026-11-30T12:00:00Z."
+        raise UserError(message, param=name) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,18 +60,11 @@ class BodiesMiddleware:
     Refused bodies of guests count against their address. `max_body` bounds all limits, in bytes.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        max_body: int,
-        max_guest_body: int,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, max_body: int, max_guest_body: int) -> None:
         self._app = app
         self._max_body, self._max_guest_body = max_body, min(max_guest_body, max_body)
         self._refused = AddressThrottle(
-            monotonic,
+            time.monotonic,
             "Too many refused requests from your address. Correct the request and wait a minute.",
             per_address=REFUSED_PER_MINUTE,
         )

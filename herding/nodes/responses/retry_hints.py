@@ -21,13 +21,13 @@ _EPOCH_SECONDS = 1_000_000_000
 """A larger number is not a duration but a time since 1970, in seconds; in milliseconds from a thousand times this."""
 
 
-def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the next call; 0 for a time in the past, None without a hint.
 
     `Retry-After` (seconds, a date or a duration such as `1m30s`) and `retry-after-ms` count before the reset times of
-    rate limits, of which those with nothing left count before others. `now` is in seconds since 1970.
+    rate limits, of which those with nothing left count before others.
     """
-    now = time.time() if now is None else now
+    now = time.time()
     found = _number(headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms"))
     if found is not None:
         return max(0.0, found / 1000)

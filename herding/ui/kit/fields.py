@@ -78,9 +78,9 @@ def confirm_button(
     return button(label, kind=kind, cls=cls, submit=False, hx_confirm=question, data_answer=answer, **attributes)
 
 
-def copy_button(label: str, text: str = "Copy") -> Markup:
+def copy_button(label: str) -> Markup:
     """Return a button that copies the text beside it; `label` says which one that is."""
-    return el("button", text, type="button", cls="copy", data_copy="", aria_label=label)
+    return el("button", "Copy", type="button", cls="copy", data_copy="", aria_label=label)
 
 
 def back_button() -> Markup:
