@@ -113,7 +113,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class SeenDraft:
-    """What an open page knows of a draft.
+    """A draft as an open page knows it.
 
     revision: of the draft that the page showed or saved last; None overwrites any.
     pages: the id of the page, and of the page that it replaced in its tab, whose last save may still arrive.
@@ -128,7 +128,7 @@ class SeenDraft:
         return self.pages[0] if self.pages else ""
 
     def may_replace(self, stored: Draft) -> bool:
-        """Return whether nobody else changed the stored draft."""
+        """Return whether no other page changed the stored draft."""
         own = bool(stored.page) and stored.page in self.pages
         return own or self.revision is None or self.revision == stored.revision
 
