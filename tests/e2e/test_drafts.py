@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -238,7 +239,19 @@ def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, 
 CONFLICT = "#draft-conflict"
 
 
+def leave(page: Page, prompt: str, *, stay: bool) -> str:
+    """Open another prompt, answer the question that the page asks, and return it."""
+    with page.expect_event("dialog") as asked:
+        page.once("dialog", lambda dialog: dialog.dismiss() if stay else dialog.accept())
+        detail = {"tab": "engineer", "fields": {"prompt": prompt}}
+        page.evaluate(
+            "(detail) => void setTimeout(() => document.dispatchEvent(new CustomEvent('open-tab', { detail })))", detail
+        )
+    return asked.value.message
+
+
 def test_two_tabs_do_not_overwrite_each_other(writing: RunningApp, say: str, chromium: Browser) -> None:
+    (writing.home / "prompts" / "another.yaml").write_text(SAY.replace("Say", "Another"))
     one = visit(chromium, writing.url)
     two = one.context.new_page()
     for page in (one, two):
@@ -250,17 +263,26 @@ def test_two_tabs_do_not_overwrite_each_other(writing: RunningApp, say: str, chr
     expect(one.locator("#engineer-form[data-unsaved]")).to_have_count(0)
     assert text(one).endswith(" more")
     assert "two {{text}}" in kept(one, say, "template")
+    asked = leave(one, "another", stay=True)
+    assert "not saved" in asked
+    expect(one).to_have_url(re.compile(f"prompt={say}"))
+    assert text(one).endswith(" more")
     one.locator("#draft-load").click()
     expect(one.locator(FIRST)).to_have_value("two {{text}}")
     expect(one.locator(CONFLICT)).to_have_count(0)
     put(one, "one again {{text}}", say)
+    two.locator(FIRST).fill("two again {{text}}")
+    leave(two, "another", stay=False)
+    expect(two.locator("#prompt-picker")).to_contain_text("Another")
+    open_prompt(two, writing.url, say)
+    put(one, "one again {{text}} and again", say)
     two.locator(FIRST).fill("two again {{text}}")
     expect(two.locator(CONFLICT)).to_be_visible()
     two.locator("#draft-keep").click()
     expect(two.locator(CONFLICT)).to_have_count(0)
     assert "two again {{text}}" in kept(two, say, "template")
     two.locator("#draft-undo").click()
-    expect(two.locator(FIRST)).to_have_value("one again {{text}}")
+    expect(two.locator(FIRST)).to_have_value("one again {{text}} and again")
     one.context.close()
 
 

@@ -2,7 +2,7 @@
 
 import { PAGES, leavePage } from "./draft_page.js";
 import { addShortcuts } from "./shortcuts.js";
-import { insertHtml, markWrong, sessionEnded, sessionLives } from "./view.js";
+import { insertHtml, markWrong, sessionEnded, sessionLives, setAddress } from "./view.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
 const AT_MOST_MS = 2_500; // while somebody types on, a request is sent this often
@@ -52,6 +52,8 @@ document.addEventListener("keydown", ({ key, target }) => {
   menu.open = false;
   menu.querySelector("summary").focus();
 });
+
+const LEAVE = "Your changes here are not saved, because this draft was changed elsewhere. Leave without them?";
 
 class Editor {
   constructor(form) {
@@ -269,16 +271,26 @@ class Editor {
   #beforeRequest(event) {
     const { path, elt, issueRequest, question } = event.detail;
     if (!path?.startsWith("ui/engineer") || event.defaultPrevented || question || path.includes("/prompts")) return;
-    const replaces = elt.matches?.("[data-action]") || elt.matches?.(".view");
+    const opens = elt.matches?.(".view");
+    const replaces = opens || elt.matches?.("[data-action]");
     if (this.stored >= this.version) {
-      if (replaces) this.#hold();
+      if (opens && !this.#mayLeave()) event.preventDefault();
+      else if (replaces) this.#hold();
       return;
     }
     event.preventDefault();
     this.flush().then(() => {
+      if (opens && !this.#mayLeave()) return;
       if (replaces) this.#hold();
       issueRequest(true);
     });
+  }
+
+  // Another prompt takes the place of this one: ask first if what was typed here can't be stored.
+  #mayLeave() {
+    if (!document.getElementById("draft-conflict") || confirm(LEAVE)) return true;
+    setAddress({ prompt: this.form.elements.key.value });
+    return false;
   }
 
   #hold() {
