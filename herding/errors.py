@@ -122,6 +122,9 @@ class DraftConflictError(ConflictError):
 
     type = "draft_conflict"
 
+    def __init__(self) -> None:
+        super().__init__("This draft was changed in another tab or on another device.")
+
 
 class VariableError(UserError):
     """A variable is missing, not declared, or its value breaks the declared bounds."""

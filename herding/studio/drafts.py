@@ -19,7 +19,7 @@ from herding.studio.catalog import PromptCatalog, require_drafts
 from herding.studio.importer import SaveResult
 from herding.studio.studio import Studio
 from herding.studio.version_cache import VersionCache
-from herding.values import Draft, Principal, SeenDraft
+from herding.values import ANY_DRAFT, Draft, Principal, SeenDraft
 
 ACTIVE_MS = 5 * 60 * 1000
 """A user who changed a draft within this time counts as an active editor."""
@@ -97,7 +97,7 @@ class Drafts:
         *,
         base: int | None = None,
         before: Edits | None = None,
-        seen: SeenDraft | None = None,
+        seen: SeenDraft = ANY_DRAFT,
     ) -> PromptDraft:
         """Store edits that are based on version `base` (None: the newest). Durable on return.
 
@@ -157,7 +157,7 @@ class Drafts:
         alone = [replace(step, edits=(await self._alone(key, step.edits, draft.base, who))[0]) for step in found]
         return tuple(step for step in alone if step.edits.whole is not None)  # a new prompt has nothing else
 
-    async def discard(self, key: str, who: Principal, *, seen: SeenDraft | None = None) -> None:
+    async def discard(self, key: str, who: Principal, *, seen: SeenDraft = ANY_DRAFT) -> None:
         """Delete a draft with its steps, if there is one.
 
         Raises DraftConflictError if another page than those of `seen` changed it since.

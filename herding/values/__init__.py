@@ -70,6 +70,7 @@ from herding.values.people import (
     User,
 )
 from herding.values.prompts import (
+    ANY_DRAFT,
     Draft,
     DraftStep,
     FileState,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from herding.values.calls import Parameters
@@ -108,7 +108,7 @@ class Draft:
     @property
     def revision(self) -> str:
         """A digest of what is stored. It changes with every change."""
-        return hashlib.sha256(f"{self.base} {self.content}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return hashlib.sha256(f"{self.base} {self.content}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,14 @@ class SeenDraft:
         """Return whether no other page changed the stored draft."""
         own = bool(stored.page) and stored.page in self.pages
         return own or self.revision is None or self.revision == stored.revision
+
+    def after(self, revision: str) -> SeenDraft:
+        """Return what the page knows with a newer revision; a page that overwrites any goes on to."""
+        return self if self.revision is None else replace(self, revision=revision)
+
+
+ANY_DRAFT = SeenDraft(None)
+"""Overwrites any draft, in the name of no page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from herding.values import PromptInfo, PromptStats, SeenDraft
 
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
 _NEWER = ConflictError("The prompt is at version 4. Load it again and repeat your change.")
-_CHANGED = DraftConflictError("This draft was changed in another tab or on another device.")
+_CHANGED = DraftConflictError()
 _DRAFT = "/api/v1/prompts/{key:path}/draft"
 _PROMPT = "/api/v1/prompts/{key:path}"
 
@@ -235,8 +235,7 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
 
         An edited `template` needs the right `edit`; a `whole` prompt, or a new key, needs the right `save`.
         """
-        seen = SeenDraft(body.revision) if body.revision is not None else None
-        draft = await drafts.store(key, body.to_edits(), who, base=body.base, seen=seen)
+        draft = await drafts.store(key, body.to_edits(), who, base=body.base, seen=SeenDraft(body.revision))
         return json_response(DraftResponse.model_validate(draft))
 
     @routes.delete(_DRAFT, status_code=204, responses=error_responses())

@@ -11,7 +11,7 @@ from herding.store.prompts.tables import draft, draft_step
 from herding.store.prompts.versions import LAST_NUMBER
 from herding.store.rows import storable
 from herding.store.tables import upsert
-from herding.values import Draft, DraftStep, SeenDraft
+from herding.values import ANY_DRAFT, Draft, DraftStep, SeenDraft
 
 STEP_MS = 10_000
 """A text that comes this long after the last step, or that stood this long, becomes a step."""
@@ -22,10 +22,8 @@ LARGE_CHANGE = 40
 MAX_STEPS = 200
 """Steps kept of one draft."""
 
-CHANGED = "This draft was changed in another tab or on another device."
 
-
-def save(connection: Connection, edited: Draft, known: str | None, seen: SeenDraft | None = None) -> None:
+def save(connection: Connection, edited: Draft, known: str | None, seen: SeenDraft = ANY_DRAFT) -> None:
     """Write a draft, and add steps for the text that it overwrites and for its own where they deserve one.
 
     A text that is overwritten becomes a step if it stood for long, or if it is not the `known` one. Raises
@@ -58,10 +56,9 @@ def save(connection: Connection, edited: Draft, known: str | None, seen: SeenDra
     connection.execute(delete(draft_step).where(*_of(draft_step, edited.principal, edited.key), old))
 
 
-def discard(connection: Connection, principal: str, key: str, seen: SeenDraft | None = None) -> None:
+def discard(connection: Connection, principal: str, key: str, seen: SeenDraft = ANY_DRAFT) -> None:
     """Delete a draft with its steps. Raises DraftConflictError as `save` does."""
-    if seen is not None:
-        _refuse_changed(find(connection, principal, key), seen)
+    _refuse_changed(find(connection, principal, key), seen)
     for table in (draft, draft_step):
         connection.execute(delete(table).where(*_of(table, principal, key)))
 
@@ -92,9 +89,9 @@ def editors(connection: Connection, key: str, *, since: int) -> tuple[str, ...]:
     return tuple(connection.execute(query.order_by(draft.c.principal)).scalars())
 
 
-def _refuse_changed(stored: Draft | None, seen: SeenDraft | None) -> None:
-    if stored is not None and seen is not None and not seen.may_replace(stored):
-        raise DraftConflictError(CHANGED)
+def _refuse_changed(stored: Draft | None, seen: SeenDraft) -> None:
+    if stored is not None and not seen.may_replace(stored):
+        raise DraftConflictError
 
 
 def _of(table: Table, principal: str, key: str) -> tuple[ColumnElement[bool], ...]:

@@ -10,8 +10,10 @@ from herding.errors import HerdingError
 from herding.store.database import Reader
 from herding.store.ledger import lock_number
 from herding.store.prompts import drafts, files, labels, versions
+from herding.store.rows import storable
 from herding.store.writer import Writer
 from herding.values import (
+    ANY_DRAFT,
     Draft,
     DraftStep,
     FileState,
@@ -127,7 +129,7 @@ class PromptStore:
         base: int,
         at: int,
         known: str | None = None,
-        seen: SeenDraft | None = None,
+        seen: SeenDraft = ANY_DRAFT,
     ) -> Draft:
         """Save the draft of a principal, based on version `base` of a prompt (0 for a new one).
 
@@ -135,9 +137,10 @@ class PromptStore:
         more than 40 characters longer or shorter; for one that stood for 10 seconds; and for one that is overwritten
         although it is not the `known` one. The latest 200 are kept.
 
-        Raises DraftConflictError if another page than those of `seen` changed the draft since.
+        Return the draft as it is stored. Raises DraftConflictError if another page than those of `seen` changed it
+        since.
         """
-        draft = Draft(principal, key, content, base, at, seen.page if seen else "")
+        draft = Draft(principal, key, storable(content), base, at, seen.page)
         await self._writer.call(lambda c: drafts.save(c, draft, known, seen), locks=[_draft_lock(principal, key)])
         return draft
 
@@ -153,7 +156,7 @@ class PromptStore:
         """Return the steps of a draft, oldest first; its text may be newer than the last."""
         return await self._reader.run(lambda c: drafts.steps(c, principal, key))
 
-    async def discard_draft(self, principal: str, key: str, *, seen: SeenDraft | None = None) -> None:
+    async def discard_draft(self, principal: str, key: str, *, seen: SeenDraft = ANY_DRAFT) -> None:
         """Delete a draft with its steps, if there is one. Raises DraftConflictError as `save_draft` does."""
         await self._writer.call(lambda c: drafts.discard(c, principal, key, seen), locks=[_draft_lock(principal, key)])
 

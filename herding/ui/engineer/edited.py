@@ -15,7 +15,7 @@ from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, new_p
 from herding.ui.engineer.form_data import body_of, parse_data, read_apart, to_text
 from herding.ui.kit.variables import initial_value
 from herding.ui.kit.views import Call
-from herding.values import Principal, PromptInfo, SeenDraft
+from herding.values import ANY_DRAFT, Principal, PromptInfo, SeenDraft
 from herding.yaml_files import YamlDocument
 
 NO_EDITS = Edits()
@@ -134,10 +134,10 @@ def _edited_text(saved: PromptInfo, edits: Edits) -> tuple[str, Mapping[str, Any
     return text, parse_data(key, text)
 
 
-def seen_by(call: Call) -> SeenDraft | None:
-    """Return what the page that asks knows of the draft; None for a page that does not tell."""
+def seen_by(call: Call) -> SeenDraft:
+    """Return what the page that asks knows of the draft; a page that does not name itself overwrites any."""
     pages = tuple(page for page in call.texts("page") if page)
-    return SeenDraft(call.text("draft_revision"), pages) if pages else None
+    return SeenDraft(call.text("draft_revision") if pages else None, pages)
 
 
 async def store(
@@ -146,7 +146,7 @@ async def store(
     orchestrator: Orchestrator,
     *,
     before: Edits | None = None,
-    seen: SeenDraft | None = None,
+    seen: SeenDraft = ANY_DRAFT,
 ) -> StoredDraft:
     """Store the edits as the user's draft if they changed, unless another page changed it since it was `seen`.
 
@@ -164,23 +164,21 @@ async def store(
             edited.key, edited.edits, who, base=edited.base, before=before, seen=seen
         )
     except HerdingError as error:
-        return StoredDraft(error=error, revision=(seen.revision or "") if seen else "")
+        return StoredDraft(error=error, revision=seen.revision or "")
     return StoredDraft(None if edited.edits.empty else made.updated_at, revision=made.revision)
 
 
-async def typed(
-    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator, seen: SeenDraft | None
-) -> StoredDraft:
+async def typed(edited: EditedPrompt, who: Principal, orchestrator: Orchestrator, seen: SeenDraft) -> StoredDraft:
     """Store edits that were typed: many of them are one step. What another page stored is always a step."""
     if who.opt_out:
         return StoredDraft()
     try:
         known = await orchestrator.drafts.get(edited.key, who)
     except HerdingError as error:
-        return StoredDraft(error=error, revision=(seen.revision or "") if seen else "")
-    before = NO_EDITS if known is None else known.edits
-    if known and seen and known.page != seen.page and known.revision != seen.revision:
-        return await store(edited, who, orchestrator, seen=seen)
+        return StoredDraft(error=error, revision=seen.revision or "")
+    before: Edits | None = NO_EDITS if known is None else known.edits
+    if known and known.page != seen.page and seen.revision not in (None, known.revision):
+        before = None
     return await store(edited, who, orchestrator, before=before, seen=seen)
 
 

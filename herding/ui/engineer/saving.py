@@ -9,6 +9,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.access.operations import EDIT, PUBLISH, SAVE
+from herding.errors import DraftConflictError
 from herding.prompts.diff import PromptDiff
 from herding.studio.importer import SaveResult
 from herding.ui.engineer.edited import StoredDraft
@@ -76,8 +77,8 @@ def can_save(edited: EditedPrompt) -> bool:
 
 def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Markup:
     """Return the time when the draft was stored, or why it was not."""
-    if draft.conflict:
-        return _draft_conflict()
+    if isinstance(draft.error, DraftConflictError):
+        return _draft_conflict(draft.error)
     if draft.error is not None:
         return el("p", chip("Draft not saved", "bad"), " ", draft.error.message, cls="wrong", role="alert")
     if EDIT not in who.rights:
@@ -92,9 +93,9 @@ def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Mark
     return _saved_at(edited, draft)
 
 
-def _draft_conflict() -> Markup:
+def _draft_conflict(error: DraftConflictError) -> Markup:
     """Return what happened to a draft that two pages changed, and the choice between both."""
-    text = "This draft was changed in another tab or on another device. Your changes here are not saved."
+    text = f"{error.message} Your changes here are not saved."
     return el(
         "div",
         el("p", chip("Draft not saved", "bad"), " ", text, cls="wrong", role="alert"),

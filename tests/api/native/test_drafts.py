@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -73,3 +74,10 @@ async def test_a_draft_that_changed_since_is_not_replaced(api: httpx.AsyncClient
     assert (refused.status_code, refused.json()["error"]["type"]) == (409, "draft_conflict")
     assert (await api.get(PLACE)).json() == second.json()
     assert (await api.put(PLACE, json={"variables": {"text": "c"}})).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["\0", "a\ud800b", "é\u2028", "\\u0000"])
+async def test_the_revision_of_an_odd_text_is_that_of_what_is_stored(api: httpx.AsyncClient, text: str) -> None:
+    body, kind = json.dumps({"variables": {"text": text}}), {"content-type": "application/json"}
+    made = (await api.put(PLACE, content=body, headers=kind)).raise_for_status().json()
+    assert (await api.get(PLACE)).json()["revision"] == made["revision"]

@@ -25,7 +25,7 @@ from herding.ui.engineer.edited import (
 from herding.ui.engineer.editor import Editor, open_prompt
 from herding.ui.engineer.form import EditedPrompt, read_form
 from herding.ui.kit.views import Call, Reply, fragment
-from herding.values import Principal, SeenDraft
+from herding.values import Principal
 
 
 class DraftRoutes(Editor):
@@ -96,8 +96,7 @@ class DraftRoutes(Editor):
         if draft.conflict:
             return Reply(self.form_of(await self.shown(edited, who, draft), who))
         made = await with_edits(edited.saved, edits, who, self._orchestrator, model=edited.model, way=edited.way)
-        seen = replace(seen, revision=draft.revision) if seen else None
-        draft = await store(made, who, self._orchestrator, seen=seen)
+        draft = await store(made, who, self._orchestrator, seen=seen.after(draft.revision))
         return Reply(self.form_of(await self.shown(made, who, draft, undo_step=step, redo=redo), who))
 
     async def _again(self, edited: EditedPrompt, who: Principal, call: Call) -> Markup:
@@ -122,7 +121,7 @@ class DraftRoutes(Editor):
         """Store this page's draft in place of another page's, which is a step to go back to."""
         who = call.principal
         edited = await read_form(call, self._orchestrator)
-        draft = await store(edited, who, self._orchestrator, seen=_any_of(call))
+        draft = await store(edited, who, self._orchestrator, seen=replace(seen_by(call), revision=None))
         return Reply(self.form_of(await self.shown(edited, who, draft), who))
 
     @fragment("POST", "/load", RUN)
@@ -133,7 +132,7 @@ class DraftRoutes(Editor):
         saved = require_prompt(await editable(key, who, self._orchestrator), key)
         other, _ = await open_draft(saved, who, self._orchestrator, model=edited.model)
         for made in (edited, other):
-            draft = await store(made, who, self._orchestrator, seen=_any_of(call))
+            draft = await store(made, who, self._orchestrator, seen=replace(seen_by(call), revision=None))
             if draft.error is not None:
                 return Reply(self.form_of(await self.shown(edited, who, draft), who))
         return Reply(self.form_of(await self.shown(other, who, draft), who))
@@ -147,9 +146,3 @@ class DraftRoutes(Editor):
             raise NotFoundError(f"Prompt '{key}' no longer exists.", param="prompt")
         await self._orchestrator.studio.delete(key, who, expected=[call.whole("base_version") or saved.newest])
         return Reply(Markup(), notice=f"Deleted {key}.", events=open_prompt(""))
-
-
-def _any_of(call: Call) -> SeenDraft:
-    """Return what lets a page overwrite any draft."""
-    seen = seen_by(call)
-    return SeenDraft(None, seen.pages if seen else ())

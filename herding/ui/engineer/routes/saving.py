@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from markupsafe import Markup
 
 from herding.access.operations import PUBLISH, SAVE
@@ -43,7 +41,7 @@ class SaveRoutes(Editor):
                 message=call.text("note").strip(),
                 over=call.whole("over") or None,
                 inputs=call.text("inputs") == "on",
-                page=seen.page if seen else "",
+                page=seen.page,
             )
         except VersionConflictError as error:
             result = await self._conflict(edited, error, who)
@@ -85,8 +83,7 @@ class SaveRoutes(Editor):
         if draft.conflict:
             return Reply(self.form_of(await self.shown(edited, who, draft), who))
         made = await with_edits(newest, edited.edits.inputs, who, self._orchestrator, model=edited.model)
-        seen = replace(seen, revision=draft.revision) if seen else None
-        draft = await store(made, who, self._orchestrator, seen=seen)
+        draft = await store(made, who, self._orchestrator, seen=seen.after(draft.revision))
         shown = await self.shown(made, who, draft, redo=[edited.edits.dump()])
         return Reply(self.form_of(shown, who), events={"engineer-about": str(about_of(made))})
 
