@@ -102,6 +102,7 @@ def test_the_tab_opens_from_the_overview_and_shows_what_is_written_in_the_file(
 ) -> None:
     page.goto(f"{app.url}/?tab=overview&prompt=sentiment")
     page.locator('#overview-list [data-row="keep_it_short"]').click()
+    expect(page.locator("#overview-detail")).to_contain_text("keep_it_short", timeout=LONG)
     page.get_by_role("link", name="Versions", exact=True).click()
     expect(page.locator("#version-prompt")).to_have_value("keep_it_short", timeout=LONG)
     expect(page).to_have_url(re.compile("prompt=keep_it_short"))

@@ -24,7 +24,7 @@ _NO_SCRIPTS = frozenset({"page.js"})
 """The script that is part of Gradio's page."""
 
 _FIRST = frozenset(
-    {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"}
+    {"engineer.js", "engineer_menu.js", "draft_page.js", "run.js", "stream.js", "code_panel.js", "response.js"}
     | {"controls.js", "focus.js", "shortcuts.js"}
 )
 """Scripts of all views, and of the tab that opens first for most roles."""

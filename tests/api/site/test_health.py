@@ -29,6 +29,7 @@ STATUS = {
     "not_found": 404,
     "conflict": 409,
     "version_conflict": 409,
+    "draft_conflict": 409,
     "invalid_variable": 422,
     "context_length": 422,
     "unauthorized": 401,
